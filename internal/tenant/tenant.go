@@ -1,0 +1,58 @@
+// Package tenant names a tenant and carries it through a request.
+//
+// The tenant of a request is decided once, from the verified token, and travels under an unexported context key;
+// code that needs it asks From, and its absence is an error, never a default.
+package tenant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Name is the short name of a tenant: 2 to 40 lower-case letters, digits and hyphens, starting with a letter and
+// ending with a letter or digit (the label rule of RFC 1035, so that it is also a Kubernetes object name).
+type Name string
+
+// MaxNameLength is the longest name in bytes; with the prefix "t_" it stays below PostgreSQL's 63-byte identifiers.
+const MaxNameLength = 40
+
+var namePattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,38}[a-z0-9]$`)
+
+// ErrAbsent says that a context carries no tenant.
+var ErrAbsent = errors.New("no tenant in this request")
+
+// ParseName checks s against the rule of Name.
+func ParseName(s string) (Name, error) {
+	if !namePattern.MatchString(s) {
+		return "", fmt.Errorf("tenant name %q: want 2 to %d lower-case letters, digits and hyphens, starting with a letter", s, MaxNameLength)
+	}
+	return Name(s), nil
+}
+
+// Schema is the PostgreSQL schema that holds the tenant's rows. A hyphen becomes an underscore; names cannot hold
+// underscores, so two names never share a schema.
+func (n Name) Schema() string { return "t_" + strings.ReplaceAll(string(n), "-", "_") }
+
+// Role is the NOLOGIN role as which every transaction of the tenant runs.
+func (n Name) Role() string { return n.Schema() }
+
+func (n Name) String() string { return string(n) }
+
+type contextKey struct{}
+
+// With returns a context of the tenant n.
+func With(ctx context.Context, n Name) context.Context {
+	return context.WithValue(ctx, contextKey{}, n)
+}
+
+// From is the tenant of ctx, or ErrAbsent.
+func From(ctx context.Context) (Name, error) {
+	n, ok := ctx.Value(contextKey{}).(Name)
+	if !ok || n == "" {
+		return "", ErrAbsent
+	}
+	return n, nil
+}
