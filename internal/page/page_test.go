@@ -1,0 +1,173 @@
+package page_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
+	"pgregory.net/rapid"
+
+	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/page"
+	"circle15.dev/internal/tenant"
+)
+
+// listRequest is a list request with the fields page_size, page_token and the filters name and labels.
+type listRequest struct{ *dynamicpb.Message }
+
+func (r listRequest) field(name protoreflect.Name) protoreflect.FieldDescriptor {
+	return r.Descriptor().Fields().ByName(name)
+}
+func (r listRequest) GetPageSize() int32   { return int32(r.Get(r.field("page_size")).Int()) }
+func (r listRequest) GetPageToken() string { return r.Get(r.field("page_token")).String() }
+
+func (r listRequest) with(size int32, token, name string) listRequest {
+	r = listRequest{proto.Clone(r.Message).(*dynamicpb.Message)}
+	r.Set(r.field("page_size"), protoreflect.ValueOfInt32(size))
+	r.Set(r.field("page_token"), protoreflect.ValueOfString(token))
+	r.Set(r.field("name"), protoreflect.ValueOfString(name))
+	return r
+}
+
+func newRequest(t testing.TB, messageName string) listRequest {
+	t.Helper()
+	field := func(name string, number int32, kind descriptorpb.FieldDescriptorProto_Type) *descriptorpb.FieldDescriptorProto {
+		return &descriptorpb.FieldDescriptorProto{
+			Name: &name, Number: &number, Type: &kind, Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+		}
+	}
+	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
+		Name: proto.String("test.proto"), Package: proto.String("test"), Syntax: proto.String("proto3"),
+		MessageType: []*descriptorpb.DescriptorProto{{
+			Name: proto.String(messageName),
+			Field: []*descriptorpb.FieldDescriptorProto{
+				field("page_size", 1, descriptorpb.FieldDescriptorProto_TYPE_INT32),
+				field("page_token", 2, descriptorpb.FieldDescriptorProto_TYPE_STRING),
+				field("name", 3, descriptorpb.FieldDescriptorProto_TYPE_STRING),
+			},
+		}},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listRequest{dynamicpb.NewMessage(file.Messages().Get(0))}
+}
+
+func inTenant(name tenant.Name) context.Context { return tenant.With(context.Background(), name) }
+
+func TestThePageSizeHasADefaultAndALimit(t *testing.T) {
+	codec, req := page.NewCodec([]byte("key")), newRequest(t, "ListRequest")
+	for size, want := range map[int32]int32{0: 50, 1: 1, 499: 499, 500: 500, 501: 500, 1 << 30: 500} {
+		p, err := codec.Start(inTenant("haikou"), req.with(size, "", ""))
+		if err != nil || p.Limit != want || p.After != "" {
+			t.Errorf("page_size %d: %+v, %v; want limit %d", size, p, err, want)
+		}
+	}
+	_, err := codec.Start(inTenant("haikou"), req.with(-1, "", ""))
+	wantField(t, err, "pageSize")
+}
+
+func TestATokenContinuesItsOwnList(t *testing.T) {
+	codec, req := page.NewCodec([]byte("key")), newRequest(t, "ListRequest")
+	rapid.Check(t, func(t *rapid.T) {
+		cursor := rapid.StringN(1, -1, 100).Draw(t, "cursor")
+		filter := rapid.String().Draw(t, "filter")
+		firstSize, nextSize := rapid.Int32Range(0, 600).Draw(t, "first"), rapid.Int32Range(0, 600).Draw(t, "next")
+		token := codec.Next(inTenant("haikou"), req.with(firstSize, "", filter), cursor)
+		// Another page size, and the earlier token in the request, are not part of the filter (AIP-158).
+		p, err := codec.Start(inTenant("haikou"), req.with(nextSize, token, filter))
+		if err != nil || p.After != cursor {
+			t.Fatalf("cursor %q came back as %q, %v", cursor, p.After, err)
+		}
+	})
+}
+
+func TestATokenOfAnotherListIsRefused(t *testing.T) {
+	req := newRequest(t, "ListRequest")
+	token := page.NewCodec([]byte("key")).Next(inTenant("haikou"), req.with(0, "", "a"), "cursor")
+	for name, try := range map[string]struct {
+		key string
+		ctx context.Context
+		req listRequest
+	}{
+		"another tenant":  {"key", inTenant("sanya"), req.with(0, token, "a")},
+		"no tenant":       {"key", context.Background(), req.with(0, token, "a")},
+		"another filter":  {"key", inTenant("haikou"), req.with(0, token, "b")},
+		"another method":  {"key", inTenant("haikou"), newRequest(t, "ListOthersRequest").with(0, token, "a")},
+		"another key":     {"other", inTenant("haikou"), req.with(0, token, "a")},
+		"cut":             {"key", inTenant("haikou"), req.with(0, token[:len(token)-4], "a")},
+		"changed":         {"key", inTenant("haikou"), req.with(0, "A"+token[1:], "a")},
+		"padded":          {"key", inTenant("haikou"), req.with(0, token+"=", "a")},
+		"not base64":      {"key", inTenant("haikou"), req.with(0, "?", "a")},
+		"a plain id":      {"key", inTenant("haikou"), req.with(0, uuid.NewString(), "a")},
+		"very long":       {"key", inTenant("haikou"), req.with(0, strings.Repeat("A", 1<<20), "a")},
+		"shorter than it": {"key", inTenant("haikou"), req.with(0, "AAAA", "a")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := page.NewCodec([]byte(try.key)).Start(try.ctx, try.req)
+			wantField(t, err, "pageToken")
+		})
+	}
+}
+
+func TestACursorThatIsNoIDIsRefusedWhereIDsAreListed(t *testing.T) {
+	if id, err := (page.Page{}).AfterID(); err != nil || id != uuid.Nil {
+		t.Errorf("at the start: %v, %v", id, err)
+	}
+	want := uuid.New()
+	if id, err := (page.Page{After: want.String()}).AfterID(); err != nil || id != want {
+		t.Errorf("got %v, %v; want %v", id, err, want)
+	}
+	_, err := (page.Page{After: "2021-05"}).AfterID()
+	wantField(t, err, "pageToken")
+}
+
+func TestOnePageMoreThanAskedForMeansThatMoreFollow(t *testing.T) {
+	p := page.Page{Limit: 2}
+	for name, tt := range map[string]struct {
+		selected, kept []int
+		more           bool
+	}{
+		"fewer": {[]int{1}, []int{1}, false},
+		"all":   {[]int{1, 2}, []int{1, 2}, false},
+		"more":  {[]int{1, 2, 3}, []int{1, 2}, true},
+	} {
+		kept, more := page.Cut(tt.selected, p)
+		if diff := cmp.Diff(tt.kept, kept); diff != "" || more != tt.more {
+			t.Errorf("%s: more %v, kept (-want +got)\n%s", name, more, diff)
+		}
+	}
+}
+
+func FuzzAnyTokenIsOpenedOrRefusedByName(f *testing.F) {
+	codec, req := page.NewCodec([]byte("key")), newRequest(f, "ListRequest")
+	good := codec.Next(inTenant("haikou"), req.with(0, "", ""), uuid.NewString())
+	for _, seed := range []string{"", good, good[:10], good + good, "%00", "\x00", strings.Repeat("A", 2000)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, token string) {
+		p, err := codec.Start(inTenant("haikou"), req.with(0, token, ""))
+		switch {
+		case err != nil:
+			wantField(t, err, "pageToken")
+		case token != good && p.After != "":
+			t.Fatalf("a forged token %q opened as %q", token, p.After)
+		}
+	})
+}
+
+func wantField(t *testing.T, err error, field string) {
+	t.Helper()
+	var e *apierr.Error
+	if !errors.As(err, &e) || e.Kind != apierr.Invalid || len(e.Fields) != 1 || e.Fields[0].Name != field {
+		t.Fatalf("got %v, want an Invalid error about %s", err, field)
+	}
+}
