@@ -149,7 +149,8 @@ func TestOnePageMoreThanAskedForMeansThatMoreFollow(t *testing.T) {
 
 func FuzzAnyTokenIsOpenedOrRefusedByName(f *testing.F) {
 	codec, req := page.NewCodec([]byte("key")), newRequest(f, "ListRequest")
-	good := codec.Next(inTenant("haikou"), req.with(0, "", ""), uuid.NewString())
+	const cursor = "0193f1c2-7b1e-7cc0-9a51-0d8f0e1c2b3a"
+	good := codec.Next(inTenant("haikou"), req.with(0, "", ""), cursor)
 	for _, seed := range []string{"", good, good[:10], good + good, "%00", "\x00", strings.Repeat("A", 2000)} {
 		f.Add(seed)
 	}
@@ -158,7 +159,7 @@ func FuzzAnyTokenIsOpenedOrRefusedByName(f *testing.F) {
 		switch {
 		case err != nil:
 			wantField(t, err, "pageToken")
-		case token != good && p.After != "":
+		case token != "" && p.After != cursor: // only tokens that the codec made open
 			t.Fatalf("a forged token %q opened as %q", token, p.After)
 		}
 	})
