@@ -19,6 +19,7 @@ const Domain = "circle15.dev"
 // of the problem type.
 type Kind string
 
+// The kinds.
 const (
 	Invalid         Kind = "INVALID_ARGUMENT"  // the request is malformed or breaks a rule; Fields name where
 	Unauthenticated Kind = "UNAUTHENTICATED"   // no valid token
@@ -147,8 +148,7 @@ func (e *Error) GRPCStatus() *status.Status {
 
 // KindOf is the kind of err, or Internal for an error of another type.
 func KindOf(err error) Kind {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind.known()
 	}
 	return Internal

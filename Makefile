@@ -1,0 +1,92 @@
+# Circle15: `make run` starts the whole platform on this machine, `make test` does all set-up and runs every check.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+TOOLS := $(CURDIR)/.cache/bin
+BIN := $(CURDIR)/bin
+export PATH := $(TOOLS):$(PATH)
+
+BUF := $(TOOLS)/buf
+LINT := $(TOOLS)/golangci-lint
+PLUGINS := $(TOOLS)/protoc-gen-go
+
+say = @printf '\n==> %s\n' '$(1)'
+
+##@ Every day
+
+.PHONY: help
+help: ## Show this list.
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## Run the platform with an embedded PostgreSQL and the Haikou demo on 127.0.0.1:8080.
+	$(call say,starting the demo (stop it with Ctrl-C))
+	@exec $(BIN)/circle15 demo $(ARGS)
+
+.PHONY: build
+build: ## Compile the binaries into bin/.
+	$(call say,compiling into bin/)
+	@go build -o $(BIN)/ ./services/cmd/... ./operator/cmd/...
+
+.PHONY: test
+test: lint check-generated unit ## Everything that CI checks.
+
+##@ Single checks
+
+.PHONY: lint
+lint: $(LINT) $(BUF) ## Lint Go and protos.
+	$(call say,linting)
+	@cd proto && $(BUF) lint && $(BUF) format --diff --exit-code --path circle15
+	@$(LINT) run ./...
+
+.PHONY: unit
+unit: ## All Go tests, with the race detector, on a real PostgreSQL.
+	$(call say,testing on a real PostgreSQL, with the race detector)
+	@go test -race -timeout 20m $(ARGS) ./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser for a minute each.
+	@for target in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs grep -HoE '^func Fuzz[A-Za-z0-9]+' | sed 's/:func /:/'); do \
+		printf '\n==> fuzzing %s\n' "$$target"; \
+		go test -run '^$$' -fuzz "^$${target##*:}$$" -fuzztime 1m "$$(dirname "$${target%%:*}")"; \
+	done
+
+.PHONY: bench
+bench: ## Measure; prints ratios beside a peer and the limit.
+	$(call say,measuring)
+	@go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./services/bench/...
+
+##@ Generated code
+
+.PHONY: generate
+generate: $(BUF) $(PLUGINS) ## Generate code from protos.
+	$(call say,generating code)
+	@rm -rf .cache/openapi
+	@cd proto && $(BUF) generate
+	@go run ./internal/openapigen
+
+.PHONY: check-generated
+check-generated: generate ## Fail when committed generated code is not what its sources give.
+	$(call say,comparing generated code with what is committed)
+	@git diff --exit-code -- api
+	@test -z "$$(git ls-files --others --exclude-standard -- api)" || { git status --short -- api; exit 1; }
+
+##@ Tools
+
+$(PLUGINS): go.mod
+	$(call say,building the protoc plugins that go.mod pins)
+	@mkdir -p $(TOOLS) && go build -o $(TOOLS)/ tool && touch $@
+
+$(BUF): internal/tools/proto/go.mod
+	$(call say,building buf (a minute or two the first time))
+	@mkdir -p $(TOOLS) && cd internal/tools/proto && go build -o $(TOOLS)/ tool && touch $@
+
+$(LINT): internal/tools/lint/go.mod
+	$(call say,building golangci-lint (a minute or two the first time))
+	@mkdir -p $(TOOLS) && cd internal/tools/lint && go build -o $(TOOLS)/ tool && touch $@
+
+.PHONY: clean
+clean: ## Remove what this Makefile built (not the demo data).
+	@rm -rf bin .cache
