@@ -229,7 +229,8 @@ type Case struct {
 	HouseholdId string `protobuf:"bytes,3,opt,name=household_id,json=householdId,proto3" json:"household_id,omitempty"`
 	StationId   string `protobuf:"bytes,4,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
 	// The responsible worker.
-	StaffId string   `protobuf:"bytes,5,opt,name=staff_id,json=staffId,proto3" json:"staff_id,omitempty"`
+	StaffId string `protobuf:"bytes,5,opt,name=staff_id,json=staffId,proto3" json:"staff_id,omitempty"`
+	// Needs of the client's household that the case answers.
 	NeedIds []string `protobuf:"bytes,6,rep,name=need_ids,json=needIds,proto3" json:"need_ids,omitempty"`
 	Domain  string   `protobuf:"bytes,7,opt,name=domain,proto3" json:"domain,omitempty"`
 	Title   string   `protobuf:"bytes,8,opt,name=title,proto3" json:"title,omitempty"`
@@ -434,15 +435,18 @@ func (x *Case) GetUpdateTime() *timestamppb.Timestamp {
 
 // One move of a case between stages.
 type StageChange struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	CaseId        string                 `protobuf:"bytes,2,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
-	FromStage     CaseStage              `protobuf:"varint,3,opt,name=from_stage,json=fromStage,proto3,enum=circle15.cases.v1.CaseStage" json:"from_stage,omitempty"`
-	ToStage       CaseStage              `protobuf:"varint,4,opt,name=to_stage,json=toStage,proto3,enum=circle15.cases.v1.CaseStage" json:"to_stage,omitempty"`
-	ChangeDate    string                 `protobuf:"bytes,5,opt,name=change_date,json=changeDate,proto3" json:"change_date,omitempty"`
-	StaffId       string                 `protobuf:"bytes,6,opt,name=staff_id,json=staffId,proto3" json:"staff_id,omitempty"`
-	Note          string                 `protobuf:"bytes,7,opt,name=note,proto3" json:"note,omitempty"`
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Id         string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	CaseId     string                 `protobuf:"bytes,2,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
+	FromStage  CaseStage              `protobuf:"varint,3,opt,name=from_stage,json=fromStage,proto3,enum=circle15.cases.v1.CaseStage" json:"from_stage,omitempty"`
+	ToStage    CaseStage              `protobuf:"varint,4,opt,name=to_stage,json=toStage,proto3,enum=circle15.cases.v1.CaseStage" json:"to_stage,omitempty"`
+	ChangeDate string                 `protobuf:"bytes,5,opt,name=change_date,json=changeDate,proto3" json:"change_date,omitempty"`
+	// The worker who moved it; empty where it was taken back.
+	StaffId    string                 `protobuf:"bytes,6,opt,name=staff_id,json=staffId,proto3" json:"staff_id,omitempty"`
+	Note       string                 `protobuf:"bytes,7,opt,name=note,proto3" json:"note,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Why it was closed, reopened or taken back.
+	Reason        string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -531,6 +535,13 @@ func (x *StageChange) GetCreateTime() *timestamppb.Timestamp {
 		return x.CreateTime
 	}
 	return nil
+}
+
+func (x *StageChange) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 // One session (节) of a case: its process record.
@@ -821,11 +832,12 @@ func (x *Referral) GetUpdateTime() *timestamppb.Timestamp {
 
 // A follow-up (跟进/回访) of a case after its outcome.
 type FollowUp struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	CaseId        string                 `protobuf:"bytes,2,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
-	StationId     string                 `protobuf:"bytes,3,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
-	StaffId       string                 `protobuf:"bytes,4,opt,name=staff_id,json=staffId,proto3" json:"staff_id,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	CaseId    string                 `protobuf:"bytes,2,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
+	StationId string                 `protobuf:"bytes,3,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
+	StaffId   string                 `protobuf:"bytes,4,opt,name=staff_id,json=staffId,proto3" json:"staff_id,omitempty"`
+	// The completed visit to the client's household at which it took place.
 	VisitId       string                 `protobuf:"bytes,5,opt,name=visit_id,json=visitId,proto3" json:"visit_id,omitempty"`
 	FollowUpDate  string                 `protobuf:"bytes,6,opt,name=follow_up_date,json=followUpDate,proto3" json:"follow_up_date,omitempty"`
 	Finding       string                 `protobuf:"bytes,7,opt,name=finding,proto3" json:"finding,omitempty"`
@@ -1247,7 +1259,7 @@ type AdvanceCaseRequest struct {
 	ChangeDate string    `protobuf:"bytes,3,opt,name=change_date,json=changeDate,proto3" json:"change_date,omitempty"`
 	StaffId    string    `protobuf:"bytes,4,opt,name=staff_id,json=staffId,proto3" json:"staff_id,omitempty"`
 	Note       string    `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`
-	// Fills the form of the stage that ends, where given.
+	// Fills the form of the stage that ends, where given; the form of another stage is refused.
 	Assessment string `protobuf:"bytes,6,opt,name=assessment,proto3" json:"assessment,omitempty"`
 	Goals      string `protobuf:"bytes,7,opt,name=goals,proto3" json:"goals,omitempty"`
 	Plan       string `protobuf:"bytes,8,opt,name=plan,proto3" json:"plan,omitempty"`
@@ -2409,7 +2421,7 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"\vcreate_time\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"\xb9\x02\n" +
+	"updateTime\"\xd1\x02\n" +
 	"\vStageChange\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\acase_id\x18\x02 \x01(\tR\x06caseId\x12;\n" +
@@ -2421,7 +2433,8 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"\bstaff_id\x18\x06 \x01(\tR\astaffId\x12\x12\n" +
 	"\x04note\x18\a \x01(\tR\x04note\x12;\n" +
 	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xb4\x04\n" +
+	"createTime\x12\x16\n" +
+	"\x06reason\x18\t \x01(\tR\x06reason\"\xb4\x04\n" +
 	"\vCaseSession\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12\x1c\n" +
 	"\acase_id\x18\x02 \x01(\tB\x03\xe0A\x03R\x06caseId\x12\"\n" +

@@ -45,7 +45,7 @@ const (
 //
 // CasesService works cases from intake to closure and follow-up.
 type CasesServiceClient interface {
-	// Opens a case at the intake stage and counts it (个).
+	// Opens a case at the intake stage and counts it (个) on its opened_date.
 	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
 	// Permission: cases:create.
 	OpenCase(ctx context.Context, in *OpenCaseRequest, opts ...grpc.CallOption) (*Case, error)
@@ -57,31 +57,34 @@ type CasesServiceClient interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: cases:list.
 	ListCases(ctx context.Context, in *ListCasesRequest, opts ...grpc.CallOption) (*ListCasesResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. The forms of the stages that the case
+	// has left must stay filled. Another worker or domain moves the figures.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void), ETAG_MISMATCH.
 	// Permission: cases:update.
 	UpdateCase(ctx context.Context, in *UpdateCaseRequest, opts ...grpc.CallOption) (*Case, error)
-	// Moves a case to the next stage. Leaving assessment needs an assessment, leaving planning goals and a plan, entering closure an evaluation.
+	// Moves a case to the next stage. Leaving assessment needs an assessment, leaving planning goals and a plan, entering closure an
+	// evaluation. The change_date must not be before the opened_date, the last change or, for closure, the evaluated_date.
 	// Errors: INVALID_ARGUMENT (a required form is empty), NOT_FOUND, CONFLICT (not the next stage), ETAG_MISMATCH.
 	// Permission: cases:advance.
 	AdvanceCase(ctx context.Context, in *AdvanceCaseRequest, opts ...grpc.CallOption) (*Case, error)
-	// Fills the evaluation form of a case in its evaluation stage.
+	// Fills the evaluation form of a case in its evaluation stage, or fills it anew.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (another stage), ETAG_MISMATCH.
 	// Permission: cases:evaluate.
 	EvaluateCase(ctx context.Context, in *EvaluateCaseRequest, opts ...grpc.CallOption) (*Case, error)
-	// Opens a closed case again at the intervention stage; it stays one case in the figures.
-	// Errors: NOT_FOUND, CONFLICT (not closed), ETAG_MISMATCH.
+	// Opens a closed case again at the intervention stage; it stays one case in the figures. The evaluation stays readable but loses
+	// its date: before it closes again, the case is evaluated again.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not closed), ETAG_MISMATCH.
 	// Permission: cases:reopen.
 	ReopenCase(ctx context.Context, in *ReopenCaseRequest, opts ...grpc.CallOption) (*Case, error)
-	// Takes back a case that was opened by mistake, with its sessions' figures.
+	// Takes back a case that was opened by mistake, with its sessions' figures. A void case stays so and takes nothing more.
 	// Errors: NOT_FOUND, CONFLICT (already void), ETAG_MISMATCH.
 	// Permission: cases:void.
 	VoidCase(ctx context.Context, in *VoidCaseRequest, opts ...grpc.CallOption) (*Case, error)
-	// Lists how the case moved through its stages, oldest first.
-	// Errors: NOT_FOUND.
+	// Lists how the case moved through its stages, oldest first. The opening is not among them: it is the case's opened_date.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: cases:get.
 	ListStageChanges(ctx context.Context, in *ListStageChangesRequest, opts ...grpc.CallOption) (*ListStageChangesResponse, error)
-	// Records a session.
+	// Records a session (节): it gets the next number of the case, and it is counted with its person-times on its session_date.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (closed or void case).
 	// Permission: caseSessions:create.
 	CreateCaseSession(ctx context.Context, in *CreateCaseSessionRequest, opts ...grpc.CallOption) (*CaseSession, error)
@@ -97,11 +100,11 @@ type CasesServiceClient interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: referrals:list.
 	ListReferrals(ctx context.Context, in *ListReferralsRequest, opts ...grpc.CallOption) (*ListReferralsResponse, error)
-	// Records how the outside body answered.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already completed or declined), ETAG_MISMATCH.
+	// Records how the outside body answered: accepted, later completed, or declined. The answer may come after the case closed.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already completed or declined, accepted twice, void case), ETAG_MISMATCH.
 	// Permission: referrals:update.
 	RecordReferralOutcome(ctx context.Context, in *RecordReferralOutcomeRequest, opts ...grpc.CallOption) (*Referral, error)
-	// Records a follow-up.
+	// Records a follow-up (回访).
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (neither in evaluation nor closed).
 	// Permission: followUps:create.
 	CreateFollowUp(ctx context.Context, in *CreateFollowUpRequest, opts ...grpc.CallOption) (*FollowUp, error)
@@ -285,7 +288,7 @@ func (c *casesServiceClient) ListFollowUps(ctx context.Context, in *ListFollowUp
 //
 // CasesService works cases from intake to closure and follow-up.
 type CasesServiceServer interface {
-	// Opens a case at the intake stage and counts it (个).
+	// Opens a case at the intake stage and counts it (个) on its opened_date.
 	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
 	// Permission: cases:create.
 	OpenCase(context.Context, *OpenCaseRequest) (*Case, error)
@@ -297,31 +300,34 @@ type CasesServiceServer interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: cases:list.
 	ListCases(context.Context, *ListCasesRequest) (*ListCasesResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. The forms of the stages that the case
+	// has left must stay filled. Another worker or domain moves the figures.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void), ETAG_MISMATCH.
 	// Permission: cases:update.
 	UpdateCase(context.Context, *UpdateCaseRequest) (*Case, error)
-	// Moves a case to the next stage. Leaving assessment needs an assessment, leaving planning goals and a plan, entering closure an evaluation.
+	// Moves a case to the next stage. Leaving assessment needs an assessment, leaving planning goals and a plan, entering closure an
+	// evaluation. The change_date must not be before the opened_date, the last change or, for closure, the evaluated_date.
 	// Errors: INVALID_ARGUMENT (a required form is empty), NOT_FOUND, CONFLICT (not the next stage), ETAG_MISMATCH.
 	// Permission: cases:advance.
 	AdvanceCase(context.Context, *AdvanceCaseRequest) (*Case, error)
-	// Fills the evaluation form of a case in its evaluation stage.
+	// Fills the evaluation form of a case in its evaluation stage, or fills it anew.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (another stage), ETAG_MISMATCH.
 	// Permission: cases:evaluate.
 	EvaluateCase(context.Context, *EvaluateCaseRequest) (*Case, error)
-	// Opens a closed case again at the intervention stage; it stays one case in the figures.
-	// Errors: NOT_FOUND, CONFLICT (not closed), ETAG_MISMATCH.
+	// Opens a closed case again at the intervention stage; it stays one case in the figures. The evaluation stays readable but loses
+	// its date: before it closes again, the case is evaluated again.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not closed), ETAG_MISMATCH.
 	// Permission: cases:reopen.
 	ReopenCase(context.Context, *ReopenCaseRequest) (*Case, error)
-	// Takes back a case that was opened by mistake, with its sessions' figures.
+	// Takes back a case that was opened by mistake, with its sessions' figures. A void case stays so and takes nothing more.
 	// Errors: NOT_FOUND, CONFLICT (already void), ETAG_MISMATCH.
 	// Permission: cases:void.
 	VoidCase(context.Context, *VoidCaseRequest) (*Case, error)
-	// Lists how the case moved through its stages, oldest first.
-	// Errors: NOT_FOUND.
+	// Lists how the case moved through its stages, oldest first. The opening is not among them: it is the case's opened_date.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: cases:get.
 	ListStageChanges(context.Context, *ListStageChangesRequest) (*ListStageChangesResponse, error)
-	// Records a session.
+	// Records a session (节): it gets the next number of the case, and it is counted with its person-times on its session_date.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (closed or void case).
 	// Permission: caseSessions:create.
 	CreateCaseSession(context.Context, *CreateCaseSessionRequest) (*CaseSession, error)
@@ -337,11 +343,11 @@ type CasesServiceServer interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: referrals:list.
 	ListReferrals(context.Context, *ListReferralsRequest) (*ListReferralsResponse, error)
-	// Records how the outside body answered.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already completed or declined), ETAG_MISMATCH.
+	// Records how the outside body answered: accepted, later completed, or declined. The answer may come after the case closed.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already completed or declined, accepted twice, void case), ETAG_MISMATCH.
 	// Permission: referrals:update.
 	RecordReferralOutcome(context.Context, *RecordReferralOutcomeRequest) (*Referral, error)
-	// Records a follow-up.
+	// Records a follow-up (回访).
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (neither in evaluation nor closed).
 	// Permission: followUps:create.
 	CreateFollowUp(context.Context, *CreateFollowUpRequest) (*FollowUp, error)

@@ -201,18 +201,22 @@ type Visit struct {
 	Domain      string                 `protobuf:"bytes,6,opt,name=domain,proto3" json:"domain,omitempty"`
 	State       VisitState             `protobuf:"varint,7,opt,name=state,proto3,enum=circle15.visits.v1.VisitState" json:"state,omitempty"`
 	Purpose     string                 `protobuf:"bytes,8,opt,name=purpose,proto3" json:"purpose,omitempty"`
-	PlannedDate string                 `protobuf:"bytes,9,opt,name=planned_date,json=plannedDate,proto3" json:"planned_date,omitempty"`
-	// The day on which it took place.
-	VisitDate       string `protobuf:"bytes,10,opt,name=visit_date,json=visitDate,proto3" json:"visit_date,omitempty"`
-	DurationMinutes int32  `protobuf:"varint,11,opt,name=duration_minutes,json=durationMinutes,proto3" json:"duration_minutes,omitempty"`
-	// Person-times (人次); 0 means one, or the number of resident_ids.
+	// The day for which it is planned; a visit may have none that was recorded when it took place.
+	PlannedDate string `protobuf:"bytes,9,opt,name=planned_date,json=plannedDate,proto3" json:"planned_date,omitempty"`
+	// The day on which it took place, not in the future.
+	VisitDate string `protobuf:"bytes,10,opt,name=visit_date,json=visitDate,proto3" json:"visit_date,omitempty"`
+	// At least 1 once it took place.
+	DurationMinutes int32 `protobuf:"varint,11,opt,name=duration_minutes,json=durationMinutes,proto3" json:"duration_minutes,omitempty"`
+	// Person-times (人次); 0 means the number of resident_ids, at least one. Never less than that number.
 	PersonsServed int32 `protobuf:"varint,12,opt,name=persons_served,json=personsServed,proto3" json:"persons_served,omitempty"`
 	// Who was served; residents of the household.
 	ResidentIds []string `protobuf:"bytes,13,rep,name=resident_ids,json=residentIds,proto3" json:"resident_ids,omitempty"`
-	Findings    string   `protobuf:"bytes,14,opt,name=findings,proto3" json:"findings,omitempty"`
+	// Not empty once it took place.
+	Findings string `protobuf:"bytes,14,opt,name=findings,proto3" json:"findings,omitempty"`
 	// The visit that this one follows up.
 	FollowUpOf string `protobuf:"bytes,15,opt,name=follow_up_of,json=followUpOf,proto3" json:"follow_up_of,omitempty"`
-	CaseId     string `protobuf:"bytes,16,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
+	// The case of the same household that it serves.
+	CaseId string `protobuf:"bytes,16,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
 	// Why cancelled or void.
 	Reason string `protobuf:"bytes,17,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Opaque revision; send it back in If-Match (RFC 9110) or in this field to refuse a lost update.
@@ -396,7 +400,7 @@ func (x *Visit) GetUpdateTime() *timestamppb.Timestamp {
 // Why one visit of a batch was not stored.
 type SyncError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As in problem+json: "INVALID_ARGUMENT", "CONFLICT" ….
+	// As in problem+json: "INVALID_ARGUMENT", or "CONFLICT" when the id is taken by another content.
 	Reason        string            `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	Message       string            `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	Fields        []*SyncFieldError `protobuf:"bytes,3,rep,name=fields,proto3" json:"fields,omitempty"`
@@ -455,7 +459,7 @@ func (x *SyncError) GetFields() []*SyncFieldError {
 	return nil
 }
 
-// What is wrong with one field.
+// What is wrong with one field of the visit, by its JSON name.
 type SyncFieldError struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Field         string                 `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
@@ -514,7 +518,7 @@ type SyncResult struct {
 	Id      string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Outcome SyncOutcome            `protobuf:"varint,2,opt,name=outcome,proto3,enum=circle15.visits.v1.SyncOutcome" json:"outcome,omitempty"`
 	Error   *SyncError             `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
-	// The visit as stored.
+	// The visit as stored; also beside a CONFLICT, where the data scope covers it.
 	Visit         *Visit `protobuf:"bytes,4,opt,name=visit,proto3" json:"visit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -742,7 +746,7 @@ type ListVisitsRequest struct {
 	State       VisitState `protobuf:"varint,5,opt,name=state,proto3,enum=circle15.visits.v1.VisitState" json:"state,omitempty"`
 	Kind        VisitKind  `protobuf:"varint,6,opt,name=kind,proto3,enum=circle15.visits.v1.VisitKind" json:"kind,omitempty"`
 	CaseId      string     `protobuf:"bytes,7,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
-	// Planned for this day or earlier: what is due.
+	// Planned for this day or earlier; without a state, only what is still planned: what is due.
 	PlannedOnOrBefore string `protobuf:"bytes,8,opt,name=planned_on_or_before,json=plannedOnOrBefore,proto3" json:"planned_on_or_before,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache

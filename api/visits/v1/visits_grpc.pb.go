@@ -39,11 +39,12 @@ const (
 //
 // VisitsService plans and records visits.
 type VisitsServiceClient interface {
-	// Plans a visit for a day to come.
+	// Plans a visit for a day. What only the visit itself can tell (visit_date, duration_minutes, persons_served, findings) is refused.
 	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
 	// Permission: visits:plan.
 	PlanVisit(ctx context.Context, in *PlanVisitRequest, opts ...grpc.CallOption) (*Visit, error)
-	// Records a visit that took place; it is completed and counted.
+	// Records a visit that took place, with its date, duration and findings; it is completed and counted on its visit_date: a home
+	// visit (户次) if it was one, and its person-times (人次).
 	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
 	// Permission: visits:record.
 	RecordVisit(ctx context.Context, in *RecordVisitRequest, opts ...grpc.CallOption) (*Visit, error)
@@ -55,11 +56,12 @@ type VisitsServiceClient interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: visits:list.
 	ListVisits(ctx context.Context, in *ListVisitsRequest, opts ...grpc.CallOption) (*ListVisitsResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. Where a completed visit changes what is
+	// counted, its figures are corrected by reversals.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (cancelled or void), ETAG_MISMATCH.
 	// Permission: visits:update.
 	UpdateVisit(ctx context.Context, in *UpdateVisitRequest, opts ...grpc.CallOption) (*Visit, error)
-	// Completes a planned visit; it is counted on its visit_date.
+	// Completes a planned visit; it is counted on its visit_date. Without resident_ids, the planned ones were served.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not planned), ETAG_MISMATCH.
 	// Permission: visits:complete.
 	CompleteVisit(ctx context.Context, in *CompleteVisitRequest, opts ...grpc.CallOption) (*Visit, error)
@@ -75,8 +77,9 @@ type VisitsServiceClient interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not completed).
 	// Permission: visits:plan.
 	PlanFollowUpVisit(ctx context.Context, in *PlanFollowUpVisitRequest, opts ...grpc.CallOption) (*Visit, error)
-	// Stores visits that were recorded offline, each with its client-made id. Safe to send twice: a visit that was stored before is
-	// reported UNCHANGED. Each visit stands alone: one that is rejected does not keep the others out.
+	// Stores visits that took place and were recorded offline, each with its client-made id. Safe to send twice: a visit that was
+	// stored before with the same content is reported UNCHANGED, one with another content is rejected as a CONFLICT. Each visit stands
+	// alone: one that is rejected does not keep the others out. The results are in the order of the visits.
 	// Errors: INVALID_ARGUMENT (of the batch itself).
 	// Permission: visits:sync.
 	SyncVisits(ctx context.Context, in *SyncVisitsRequest, opts ...grpc.CallOption) (*SyncVisitsResponse, error)
@@ -196,11 +199,12 @@ func (c *visitsServiceClient) SyncVisits(ctx context.Context, in *SyncVisitsRequ
 //
 // VisitsService plans and records visits.
 type VisitsServiceServer interface {
-	// Plans a visit for a day to come.
+	// Plans a visit for a day. What only the visit itself can tell (visit_date, duration_minutes, persons_served, findings) is refused.
 	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
 	// Permission: visits:plan.
 	PlanVisit(context.Context, *PlanVisitRequest) (*Visit, error)
-	// Records a visit that took place; it is completed and counted.
+	// Records a visit that took place, with its date, duration and findings; it is completed and counted on its visit_date: a home
+	// visit (户次) if it was one, and its person-times (人次).
 	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
 	// Permission: visits:record.
 	RecordVisit(context.Context, *RecordVisitRequest) (*Visit, error)
@@ -212,11 +216,12 @@ type VisitsServiceServer interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: visits:list.
 	ListVisits(context.Context, *ListVisitsRequest) (*ListVisitsResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. Where a completed visit changes what is
+	// counted, its figures are corrected by reversals.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (cancelled or void), ETAG_MISMATCH.
 	// Permission: visits:update.
 	UpdateVisit(context.Context, *UpdateVisitRequest) (*Visit, error)
-	// Completes a planned visit; it is counted on its visit_date.
+	// Completes a planned visit; it is counted on its visit_date. Without resident_ids, the planned ones were served.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not planned), ETAG_MISMATCH.
 	// Permission: visits:complete.
 	CompleteVisit(context.Context, *CompleteVisitRequest) (*Visit, error)
@@ -232,8 +237,9 @@ type VisitsServiceServer interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not completed).
 	// Permission: visits:plan.
 	PlanFollowUpVisit(context.Context, *PlanFollowUpVisitRequest) (*Visit, error)
-	// Stores visits that were recorded offline, each with its client-made id. Safe to send twice: a visit that was stored before is
-	// reported UNCHANGED. Each visit stands alone: one that is rejected does not keep the others out.
+	// Stores visits that took place and were recorded offline, each with its client-made id. Safe to send twice: a visit that was
+	// stored before with the same content is reported UNCHANGED, one with another content is rejected as a CONFLICT. Each visit stands
+	// alone: one that is rejected does not keep the others out. The results are in the order of the visits.
 	// Errors: INVALID_ARGUMENT (of the batch itself).
 	// Permission: visits:sync.
 	SyncVisits(context.Context, *SyncVisitsRequest) (*SyncVisitsResponse, error)

@@ -291,8 +291,9 @@ CREATE TABLE case_stage_changes (
     from_stage  text NOT NULL,
     to_stage    text NOT NULL,
     change_date date NOT NULL,
-    staff_id    uuid NOT NULL REFERENCES staff,
+    staff_id    uuid REFERENCES staff, -- none for a case that was taken back
     note        text NOT NULL DEFAULT '',
+    reason      text NOT NULL DEFAULT '',
     created_by  text NOT NULL,
     create_time timestamptz NOT NULL DEFAULT now()
 );
