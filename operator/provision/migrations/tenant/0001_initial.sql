@@ -47,7 +47,7 @@ CREATE UNIQUE INDEX role_grants_once ON role_grants (subject, role, station_id) 
 
 -- One row; every change of roles, rules and grants moves it and tells the services, which drop their snapshot.
 CREATE TABLE policy_version (
-    only    boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single  boolean PRIMARY KEY DEFAULT true CHECK (single),
     version bigint NOT NULL
 );
 INSERT INTO policy_version (version) VALUES (1);
