@@ -1,0 +1,333 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Finalizer keeps a Tenant until its deletion policy was carried out.
+const Finalizer = "circle15.dev/tenant"
+
+// Level is the administrative level of a tenant.
+//
+// +kubebuilder:validation:Enum=province;city;district
+type Level string
+
+// The levels, widest first.
+const (
+	LevelProvince Level = "province"
+	LevelCity     Level = "city"
+	LevelDistrict Level = "district"
+)
+
+// DeletionPolicy says what becomes of a tenant's data when its object is deleted.
+//
+// +kubebuilder:validation:Enum=Retain;Delete
+type DeletionPolicy string
+
+// The deletion policies.
+const (
+	// DeletionRetain leaves the schema, takes away the use of the role, and lets a Tenant of the same name adopt it.
+	DeletionRetain DeletionPolicy = "Retain"
+	// DeletionDelete drops schema and role after the grace period.
+	DeletionDelete DeletionPolicy = "Delete"
+)
+
+// StationSource says which stations a new tenant is given.
+//
+// +kubebuilder:validation:Enum=streets;townships;none
+type StationSource string
+
+// The sources of stations.
+const (
+	StationsFromStreets   StationSource = "streets"   // one for each street (街道) of the division table
+	StationsFromTownships StationSource = "townships" // one for each street, town and township
+	StationsNone          StationSource = "none"
+)
+
+// TenantSpec is what the province asks for.
+//
+// +kubebuilder:validation:XValidation:rule="self.level == 'province' ? !has(self.parent) : has(self.parent)",message="a province has no parent; a city needs its province and a district its city as parent"
+// +kubebuilder:validation:XValidation:rule="!has(self.divisionCode) || (self.level == 'province' ? self.divisionCode.endsWith('0000') : self.level == 'city' ? self.divisionCode.endsWith('00') && !self.divisionCode.endsWith('0000') : !self.divisionCode.endsWith('00'))",message="the division code must be of the level: NN0000 for a province, NNNN00 for a city, else a district or county"
+// +kubebuilder:validation:XValidation:rule="!has(self.database) || !(has(self.database.cluster) && has(self.database.class))",message="name a database cluster or a class, not both"
+type TenantSpec struct {
+	// DisplayName is shown to people.
+	DisplayName DisplayName `json:"displayName"`
+
+	// Level is province, city or district. It cannot change.
+	//
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the level cannot change"
+	Level Level `json:"level"`
+
+	// Parent is the Tenant above: the province of a city, the city of a district.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9-]{0,38}[a-z0-9]$`
+	Parent string `json:"parent,omitempty"`
+
+	// DivisionCode is the six-digit code of GB/T 2260, for example "460100". No two tenants share one.
+	//
+	// +optional
+	// +kubebuilder:validation:Pattern=`^[1-9][0-9]{5}$`
+	// +kubebuilder:validation:MaxLength=6
+	DivisionCode string `json:"divisionCode,omitempty"`
+
+	// Database says where the tenant's schema is placed; the cluster with most free capacity by default.
+	//
+	// +optional
+	Database *Placement `json:"database,omitempty"`
+
+	// Stations says which stations are created with the tenant.
+	//
+	// +optional
+	// +kubebuilder:default={fromDivisions: none}
+	Stations StationsSpec `json:"stations,omitzero"`
+
+	// StandardsPack is the versioned pack of labels, tiers, domains and forms.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	StandardsPack string `json:"standardsPack,omitempty"`
+
+	// Policy is laid over the standard roles.
+	//
+	// +optional
+	Policy PolicyOverlay `json:"policy,omitzero"`
+
+	// Quotas bound what the tenant may use; absent is unlimited.
+	//
+	// +optional
+	Quotas Quotas `json:"quotas,omitzero"`
+
+	// Suspend refuses every request of the tenant (423 Locked) and takes the role's use away in the database.
+	//
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// DeletionPolicy is Retain unless Delete is asked for.
+	//
+	// +optional
+	// +kubebuilder:default=Retain
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+
+	// DeletionGrace is how long a deleted Tenant with policy Delete waits before its data is dropped, for example
+	// "72h". Putting the policy back to Retain in that time keeps the data.
+	//
+	// +optional
+	// +kubebuilder:default="24h"
+	DeletionGrace metav1.Duration `json:"deletionGrace,omitzero"`
+}
+
+// DisplayName is a name in Chinese and in English.
+type DisplayName struct {
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=100
+	Zh string `json:"zh"`
+	// +optional
+	// +kubebuilder:validation:MaxLength=100
+	En string `json:"en,omitempty"`
+}
+
+// Placement names a DatabaseCluster, or a class of them.
+type Placement struct {
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Cluster string `json:"cluster,omitempty"`
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Class string `json:"class,omitempty"`
+}
+
+// StationsSpec says which stations are created with a tenant.
+type StationsSpec struct {
+	// FromDivisions creates a station for each street, or each township, of the real division table.
+	//
+	// +optional
+	// +kubebuilder:default=none
+	FromDivisions StationSource `json:"fromDivisions,omitempty"`
+}
+
+// PolicyOverlay is laid over the standard roles and rules.
+type PolicyOverlay struct {
+	// Grants give roles to the first administrators.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=100
+	Grants []RoleGrant `json:"grants,omitempty"`
+
+	// Rules are added to the standard ones.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=200
+	Rules []Rule `json:"rules,omitempty"`
+}
+
+// RoleGrant gives a role to an OIDC subject.
+type RoleGrant struct {
+	// Subject is the "sub" claim of the person's token.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	Subject string `json:"subject"`
+	// Role is a standard role, for example "bureau_admin", or one that a rule names.
+	//
+	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9_]{0,62}$`
+	// +kubebuilder:validation:MaxLength=63
+	Role string `json:"role"`
+	// Station is the nine-digit division code of the station, for roles that reach one station.
+	//
+	// +optional
+	// +kubebuilder:validation:Pattern=`^[0-9]{9}$`
+	// +kubebuilder:validation:MaxLength=9
+	Station string `json:"station,omitempty"`
+}
+
+// Rule permits a role an action on a resource.
+type Rule struct {
+	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9_]{0,62}$`
+	// +kubebuilder:validation:MaxLength=63
+	Role string `json:"role"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Resource string `json:"resource"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Action string `json:"action"`
+	// Level is how far the rule reaches.
+	//
+	// +kubebuilder:validation:Enum=aggregate;own;station;tenant
+	Level string `json:"level"`
+}
+
+// Quotas bound what a tenant may use.
+type Quotas struct {
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Stations *int32 `json:"stations,omitempty"`
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Staff *int32 `json:"staff,omitempty"`
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Residents *int32 `json:"residents,omitempty"`
+	// RequestsPerSecond is per replica of the services.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	RequestsPerSecond *int32 `json:"requestsPerSecond,omitempty"`
+}
+
+// Phase is the one-word state of a tenant.
+//
+// +kubebuilder:validation:Enum=Pending;Provisioning;Ready;Suspended;Stalled;Deleting
+type Phase string
+
+// The phases.
+const (
+	PhasePending      Phase = "Pending"      // not yet placed
+	PhaseProvisioning Phase = "Provisioning" // placed; a step is not done
+	PhaseReady        Phase = "Ready"
+	PhaseSuspended    Phase = "Suspended"
+	PhaseStalled      Phase = "Stalled" // the spec must change
+	PhaseDeleting     Phase = "Deleting"
+)
+
+// Condition types of a Tenant.
+const (
+	ConditionReady           = "Ready"           // every step is done and the services may serve the tenant
+	ConditionRoleReady       = "RoleReady"       // the role exists with exactly its attributes and memberships
+	ConditionSchemaReady     = "SchemaReady"     // the schema exists and carries our ownership mark
+	ConditionMigrated        = "Migrated"        // the schema is at the operator's version, with all tables, indexes and grants
+	ConditionPoliciesReady   = "PoliciesReady"   // standard roles, overlay and stations are in place
+	ConditionIsolationProven = "IsolationProven" // the tenant's role was shown to reach no other schema
+	ConditionSuspended       = "Suspended"       // the tenant is suspended in the control schema and the database
+)
+
+// TenantStatus is what the operator found.
+type TenantStatus struct {
+	// +optional
+	Phase Phase `json:"phase,omitempty"`
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Cluster is the DatabaseCluster that holds the schema.
+	//
+	// +optional
+	Cluster string `json:"cluster,omitempty"`
+	// +optional
+	Schema string `json:"schema,omitempty"`
+	// +optional
+	Role string `json:"role,omitempty"`
+	// +optional
+	SchemaVersion int32 `json:"schemaVersion,omitempty"`
+	// +optional
+	PolicyVersion int64 `json:"policyVersion,omitempty"`
+	// Acknowledged are the service replicas that serve the policy version.
+	//
+	// +optional
+	// +listType=set
+	Acknowledged []string `json:"acknowledged,omitempty"`
+	// +optional
+	Counts *TenantCounts `json:"counts,omitempty"`
+	// ReadyTime is when the tenant was first Ready; placement and division code are fixed from then on.
+	//
+	// +optional
+	ReadyTime *metav1.Time `json:"readyTime,omitempty"`
+	// IsolationProvenTime is when isolation was last proven.
+	//
+	// +optional
+	IsolationProvenTime *metav1.Time `json:"isolationProvenTime,omitempty"`
+	// DropTime is when the data of a deleted tenant will be dropped.
+	//
+	// +optional
+	DropTime *metav1.Time `json:"dropTime,omitempty"`
+}
+
+// TenantCounts are the rows that quotas bound, as last observed.
+type TenantCounts struct {
+	Stations  int32 `json:"stations"`
+	Staff     int32 `json:"staff"`
+	Residents int32 `json:"residents"`
+}
+
+// Tenant is a province, city or district on the platform: its own PostgreSQL schema, role and policies.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=tn,categories=circle15
+// +kubebuilder:printcolumn:name="Name",type=string,JSONPath=`.spec.displayName.zh`
+// +kubebuilder:printcolumn:name="Level",type=string,JSONPath=`.spec.level`
+// +kubebuilder:printcolumn:name="Parent",type=string,JSONPath=`.spec.parent`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Schema",type=integer,JSONPath=`.status.schemaVersion`
+// +kubebuilder:printcolumn:name="Cluster",type=string,JSONPath=`.status.cluster`,priority=1
+// +kubebuilder:printcolumn:name="Code",type=string,JSONPath=`.spec.divisionCode`,priority=1
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,priority=1
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z][a-z0-9-]{0,38}[a-z0-9]$')",message="the name must be 2 to 40 lower-case letters, digits and hyphens, starting with a letter, because it names the schema"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.readyTime) || (has(self.spec.divisionCode) == has(oldSelf.spec.divisionCode) && (!has(self.spec.divisionCode) || self.spec.divisionCode == oldSelf.spec.divisionCode))",message="the division code cannot change once the tenant was Ready"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.readyTime) || (has(self.spec.database) == has(oldSelf.spec.database) && (!has(self.spec.database) || self.spec.database == oldSelf.spec.database))",message="the database placement cannot change once the tenant was Ready"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.parent) || self.spec.parent != self.metadata.name",message="a tenant cannot be its own parent"
+type Tenant struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec TenantSpec `json:"spec"`
+	// +optional
+	Status TenantStatus `json:"status,omitzero"`
+}
+
+// TenantList is a list of tenants.
+//
+// +kubebuilder:object:root=true
+type TenantList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Tenant `json:"items"`
+}
