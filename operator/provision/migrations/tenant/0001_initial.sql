@@ -183,6 +183,7 @@ CREATE TABLE needs (
     met_date      date CONSTRAINT needs_met_after_recorded CHECK (met_date >= recorded_date),
     outcome       text NOT NULL DEFAULT '',
     void_reason   text NOT NULL DEFAULT '',
+    reopen_reason text NOT NULL DEFAULT '',
     revision      integer NOT NULL DEFAULT 1,
     created_by    text NOT NULL,
     create_time   timestamptz NOT NULL DEFAULT now(),
@@ -462,8 +463,9 @@ CREATE TABLE service_facts (
     amount       integer NOT NULL CONSTRAINT service_facts_amount_not_zero CHECK (amount <> 0),
     source_type  text NOT NULL,
     source_id    uuid NOT NULL,
-    reverses     bigint UNIQUE REFERENCES service_facts,
+    reverses     bigint REFERENCES service_facts,
     recorded_at  timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX service_facts_measure ON service_facts (measure, fact_date, station_id);
 CREATE INDEX service_facts_source ON service_facts (source_id);
+CREATE UNIQUE INDEX service_facts_reversed_once ON service_facts (reverses) WHERE reverses IS NOT NULL;

@@ -17,8 +17,12 @@ CREATE FUNCTION work_summary(
     stations bigint, households_visited bigint, home_visits bigint, cases bigint, case_sessions bigint, activities bigint,
     groups bigint, volunteer_teams bigint, volunteers bigint, person_times bigint, needs bigint, needs_met bigint, files bigint
 ) LANGUAGE plpgsql STABLE SECURITY DEFINER
--- The plan depends on the width of the period; a cached generic one would read a month like ten years.
+-- The plan depends on the width of the period: a cached generic one would read a month like ten years. Compiling the query
+-- costs more than it saves, and one tenant's report takes one core, not the workers of all. Figures: services/reporting.
 SET plan_cache_mode = force_custom_plan
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET work_mem = '32MB'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -45,7 +49,7 @@ BEGIN
         SELECT CASE WHEN p_by_station THEN f.station_id ELSE no_station END AS station,
             CASE WHEN p_by_month THEN date_trunc('month', f.fact_date::timestamp)::date ELSE first_month END AS month,
             CASE WHEN p_by_domain THEN f.domain ELSE '' END AS domain,
-            f.household_id AS household, sum(f.amount) AS visits
+            f.household_id AS household, sum(f.amount)::integer AS visits
         FROM service_facts f
         WHERE f.measure = 'home_visit'
             AND f.fact_date BETWEEN p_from AND p_to
