@@ -58,6 +58,31 @@ bench: ## Measure; prints ratios beside a peer and the limit.
 	$(call say,measuring)
 	@go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./services/bench/...
 
+##@ Kubernetes
+
+KUBERNETES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/circle15/kubernetes-$(shell sed -n 's/^\tk8s.io\/kubernetes v//p' internal/tools/kubernetes/go.mod)
+
+.PHONY: kubernetes
+kubernetes: $(KUBERNETES)/kubectl ## Build the API server, etcd and kubectl for the operator's tests (about 5 minutes, once).
+
+$(KUBERNETES)/kubectl: internal/tools/kubernetes/go.mod
+	$(call say,building a kube-apiserver and etcd into $(KUBERNETES) (about 5 minutes, once))
+	@mkdir -p $(KUBERNETES)
+	@cd internal/tools/kubernetes && CGO_ENABLED=0 go build -ldflags '-s -w' -o $(KUBERNETES)/etcd go.etcd.io/etcd/server/v3
+	@cd internal/tools/kubernetes && CGO_ENABLED=0 go build -ldflags '-s -w' -o $(KUBERNETES)/kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
+	@cd internal/tools/kubernetes && CGO_ENABLED=0 go build -ldflags '-s -w' -o $(KUBERNETES)/kubectl k8s.io/kubernetes/cmd/kubectl
+
+IMAGE ?= circle15.dev/circle15:dev
+IMAGE_LOAD ?= docker load --input
+VERSION ?= dev
+
+.PHONY: image
+image: ## Pack both binaries into IMAGE without a container engine, and load it with IMAGE_LOAD.
+	$(call say,packing $(IMAGE))
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X circle15.dev/internal/version.Version=$(VERSION)' -o .cache/image/ ./services/cmd/circle15 ./operator/cmd/circle15-operator
+	@cd internal/tools/image && go run . $(IMAGE) $(CURDIR)/.cache/image/circle15.tar $(CURDIR)/.cache/image/circle15 $(CURDIR)/.cache/image/circle15-operator
+	@$(IMAGE_LOAD) .cache/image/circle15.tar
+
 ##@ Generated code
 
 .PHONY: generate
