@@ -835,7 +835,7 @@ type Resident struct {
 	IdentityNumber string `protobuf:"bytes,7,opt,name=identity_number,json=identityNumber,proto3" json:"identity_number,omitempty"`
 	// The identity number with its birth date and sequence masked.
 	MaskedIdentityNumber string `protobuf:"bytes,8,opt,name=masked_identity_number,json=maskedIdentityNumber,proto3" json:"masked_identity_number,omitempty"`
-	// Required when there is no identity number.
+	// Required when there is no identity number; dropped when there is one.
 	NoIdentityReason string `protobuf:"bytes,9,opt,name=no_identity_reason,json=noIdentityReason,proto3" json:"no_identity_reason,omitempty"`
 	Phone            string `protobuf:"bytes,10,opt,name=phone,proto3" json:"phone,omitempty"`
 	// Tier code of the standards pack; empty for none.
@@ -844,11 +844,11 @@ type Resident struct {
 	Registered bool `protobuf:"varint,12,opt,name=registered,proto3" json:"registered,omitempty"`
 	// Category codes of the standards pack.
 	Categories []string `protobuf:"bytes,13,rep,name=categories,proto3" json:"categories,omitempty"`
-	// Disability type code; with a category of disability.
+	// Disability type code; required, like the degree, with the category "disabled", and refused without.
 	DisabilityType string `protobuf:"bytes,14,opt,name=disability_type,json=disabilityType,proto3" json:"disability_type,omitempty"`
 	// Degree 1 (gravest) to 4; 0 for none.
 	DisabilityDegree int32 `protobuf:"varint,15,opt,name=disability_degree,json=disabilityDegree,proto3" json:"disability_degree,omitempty"`
-	// Required for a child under 14 whose legal basis is GUARDIAN_CONSENT.
+	// Required when the legal basis is GUARDIAN_CONSENT and the resident was under 14 on its date.
 	Guardian   *Guardian  `protobuf:"bytes,16,opt,name=guardian,proto3" json:"guardian,omitempty"`
 	LegalBasis LegalBasis `protobuf:"varint,17,opt,name=legal_basis,json=legalBasis,proto3,enum=circle15.registry.v1.LegalBasis" json:"legal_basis,omitempty"`
 	// The consent form or the rule that sets the duty.
@@ -1067,6 +1067,8 @@ type Need struct {
 	MetDate      string    `protobuf:"bytes,12,opt,name=met_date,json=metDate,proto3" json:"met_date,omitempty"`
 	Outcome      string    `protobuf:"bytes,13,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	VoidReason   string    `protobuf:"bytes,14,opt,name=void_reason,json=voidReason,proto3" json:"void_reason,omitempty"`
+	// Why it was last opened again.
+	ReopenReason string `protobuf:"bytes,18,opt,name=reopen_reason,json=reopenReason,proto3" json:"reopen_reason,omitempty"`
 	// Opaque revision; send it back in If-Match (RFC 9110) or in this field to refuse a lost update.
 	Etag          string                 `protobuf:"bytes,15,opt,name=etag,proto3" json:"etag,omitempty"`
 	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -1199,6 +1201,13 @@ func (x *Need) GetOutcome() string {
 func (x *Need) GetVoidReason() string {
 	if x != nil {
 		return x.VoidReason
+	}
+	return ""
+}
+
+func (x *Need) GetReopenReason() string {
+	if x != nil {
+		return x.ReopenReason
 	}
 	return ""
 }
@@ -1630,10 +1639,13 @@ func (x *Volunteer) GetUpdateTime() *timestamppb.Timestamp {
 
 // One code of a standards pack with its labels.
 type StandardCode struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
-	LabelZh       string                 `protobuf:"bytes,2,opt,name=label_zh,json=labelZh,proto3" json:"label_zh,omitempty"`
-	LabelEn       string                 `protobuf:"bytes,3,opt,name=label_en,json=labelEn,proto3" json:"label_en,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Code    string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	LabelZh string                 `protobuf:"bytes,2,opt,name=label_zh,json=labelZh,proto3" json:"label_zh,omitempty"`
+	LabelEn string                 `protobuf:"bytes,3,opt,name=label_en,json=labelEn,proto3" json:"label_en,omitempty"`
+	// The unit, of a measure.
+	UnitZh        string `protobuf:"bytes,4,opt,name=unit_zh,json=unitZh,proto3" json:"unit_zh,omitempty"`
+	UnitEn        string `protobuf:"bytes,5,opt,name=unit_en,json=unitEn,proto3" json:"unit_en,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1689,7 +1701,22 @@ func (x *StandardCode) GetLabelEn() string {
 	return ""
 }
 
-// A list of codes of a standards pack: "domains", "tiers", "categories", "needSources", "disabilityTypes" ….
+func (x *StandardCode) GetUnitZh() string {
+	if x != nil {
+		return x.UnitZh
+	}
+	return ""
+}
+
+func (x *StandardCode) GetUnitEn() string {
+	if x != nil {
+		return x.UnitEn
+	}
+	return ""
+}
+
+// A list of codes of a standards pack: "domains", "tiers", "categories", "disabilityTypes", "needSources", "caseStages",
+// "groupStages", "measures".
 type StandardList struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -4837,7 +4864,7 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\vcreate_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"\xc2\x06\n" +
+	"updateTime\"\xec\x06\n" +
 	"\x04Need\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x121\n" +
 	"\fhousehold_id\x18\x02 \x01(\tB\x0e\xe0A\x02\xe0A\x05\xbaH\x05r\x03\xb0\x01\x01R\vhouseholdId\x12,\n" +
@@ -4856,7 +4883,8 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\bmet_date\x18\f \x01(\tB\x03\xe0A\x03R\ametDate\x12\x1d\n" +
 	"\aoutcome\x18\r \x01(\tB\x03\xe0A\x03R\aoutcome\x12$\n" +
 	"\vvoid_reason\x18\x0e \x01(\tB\x03\xe0A\x03R\n" +
-	"voidReason\x12\x17\n" +
+	"voidReason\x12(\n" +
+	"\rreopen_reason\x18\x12 \x01(\tB\x03\xe0A\x03R\freopenReason\x12\x17\n" +
 	"\x04etag\x18\x0f \x01(\tB\x03\xe0A\x03R\x04etag\x12@\n" +
 	"\vcreate_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
@@ -4915,11 +4943,13 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\vcreate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"X\n" +
+	"updateTime\"\x8a\x01\n" +
 	"\fStandardCode\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x19\n" +
 	"\blabel_zh\x18\x02 \x01(\tR\alabelZh\x12\x19\n" +
-	"\blabel_en\x18\x03 \x01(\tR\alabelEn\"\\\n" +
+	"\blabel_en\x18\x03 \x01(\tR\alabelEn\x12\x17\n" +
+	"\aunit_zh\x18\x04 \x01(\tR\x06unitZh\x12\x17\n" +
+	"\aunit_en\x18\x05 \x01(\tR\x06unitEn\"\\\n" +
 	"\fStandardList\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x128\n" +
 	"\x05codes\x18\x02 \x03(\v2\".circle15.registry.v1.StandardCodeR\x05codes\"s\n" +

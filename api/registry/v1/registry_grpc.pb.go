@@ -72,7 +72,8 @@ const (
 // RegistryService keeps the register of a tenant.
 type RegistryServiceClient interface {
 	// Creates a station. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the township has a station in operation), PERMISSION_DENIED (a data scope
+	// of single stations).
 	// Permission: stations:create.
 	CreateStation(ctx context.Context, in *CreateStationRequest, opts ...grpc.CallOption) (*Station, error)
 	// Returns a station.
@@ -83,12 +84,13 @@ type RegistryServiceClient interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: stations:list.
 	ListStations(ctx context.Context, in *ListStationsRequest, opts ...grpc.CallOption) (*ListStationsResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. A closed date needs that every
+	// worker's service has ended by then.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (workers in service).
 	// Permission: stations:update.
 	UpdateStation(ctx context.Context, in *UpdateStationRequest, opts ...grpc.CallOption) (*Station, error)
 	// Creates a worker. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the station has a head in service).
 	// Permission: staff:create.
 	CreateStaff(ctx context.Context, in *CreateStaffRequest, opts ...grpc.CallOption) (*Staff, error)
 	// Returns a worker.
@@ -131,12 +133,13 @@ type RegistryServiceClient interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: households:list.
 	ListHouseholds(ctx context.Context, in *ListHouseholdsRequest, opts ...grpc.CallOption) (*ListHouseholdsResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. Another community brings the
+	// household and its residents to the station of that community; what was recorded before stays with the station of then.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
 	// Permission: households:update.
 	UpdateHousehold(ctx context.Context, in *UpdateHouseholdRequest, opts ...grpc.CallOption) (*Household, error)
 	// Creates a resident. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the identity number is registered).
 	// Permission: residents:create.
 	CreateResident(ctx context.Context, in *CreateResidentRequest, opts ...grpc.CallOption) (*Resident, error)
 	// Returns a resident.
@@ -147,8 +150,10 @@ type RegistryServiceClient interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: residents:list.
 	ListResidents(ctx context.Context, in *ListResidentsRequest, opts ...grpc.CallOption) (*ListResidentsResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. Another household may bring the
+	// resident to another station; what was recorded before stays with the station of then.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, ALREADY_EXISTS (the identity number
+	// is registered).
 	// Permission: residents:update.
 	UpdateResident(ctx context.Context, in *UpdateResidentRequest, opts ...grpc.CallOption) (*Resident, error)
 	// Creates a need. The id may be supplied by the client.
@@ -164,7 +169,7 @@ type RegistryServiceClient interface {
 	// Permission: needs:list.
 	ListNeeds(ctx context.Context, in *ListNeedsRequest, opts ...grpc.CallOption) (*ListNeedsResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (void).
 	// Permission: needs:update.
 	UpdateNeed(ctx context.Context, in *UpdateNeedRequest, opts ...grpc.CallOption) (*Need, error)
 	// Records that an open need is met.
@@ -180,7 +185,7 @@ type RegistryServiceClient interface {
 	// Permission: needs:void.
 	VoidNeed(ctx context.Context, in *VoidNeedRequest, opts ...grpc.CallOption) (*Need, error)
 	// Creates a service file. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the resident has an active file of the category).
 	// Permission: serviceFiles:create.
 	CreateServiceFile(ctx context.Context, in *CreateServiceFileRequest, opts ...grpc.CallOption) (*ServiceFile, error)
 	// Returns a service file.
@@ -192,7 +197,7 @@ type RegistryServiceClient interface {
 	// Permission: serviceFiles:list.
 	ListServiceFiles(ctx context.Context, in *ListServiceFilesRequest, opts ...grpc.CallOption) (*ListServiceFilesResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (void).
 	// Permission: serviceFiles:update.
 	UpdateServiceFile(ctx context.Context, in *UpdateServiceFileRequest, opts ...grpc.CallOption) (*ServiceFile, error)
 	// Takes a service file back that was built by mistake.
@@ -211,12 +216,13 @@ type RegistryServiceClient interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: volunteerTeams:list.
 	ListVolunteerTeams(ctx context.Context, in *ListVolunteerTeamsRequest, opts ...grpc.CallOption) (*ListVolunteerTeamsResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. A dissolved date needs that every
+	// volunteer has left by then.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (volunteers in the team).
 	// Permission: volunteerTeams:update.
 	UpdateVolunteerTeam(ctx context.Context, in *UpdateVolunteerTeamRequest, opts ...grpc.CallOption) (*VolunteerTeam, error)
 	// Creates a volunteer. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the identity number is registered).
 	// Permission: volunteers:create.
 	CreateVolunteer(ctx context.Context, in *CreateVolunteerRequest, opts ...grpc.CallOption) (*Volunteer, error)
 	// Returns a volunteer.
@@ -661,7 +667,8 @@ func (c *registryServiceClient) GetStandards(ctx context.Context, in *GetStandar
 // RegistryService keeps the register of a tenant.
 type RegistryServiceServer interface {
 	// Creates a station. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the township has a station in operation), PERMISSION_DENIED (a data scope
+	// of single stations).
 	// Permission: stations:create.
 	CreateStation(context.Context, *CreateStationRequest) (*Station, error)
 	// Returns a station.
@@ -672,12 +679,13 @@ type RegistryServiceServer interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: stations:list.
 	ListStations(context.Context, *ListStationsRequest) (*ListStationsResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. A closed date needs that every
+	// worker's service has ended by then.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (workers in service).
 	// Permission: stations:update.
 	UpdateStation(context.Context, *UpdateStationRequest) (*Station, error)
 	// Creates a worker. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the station has a head in service).
 	// Permission: staff:create.
 	CreateStaff(context.Context, *CreateStaffRequest) (*Staff, error)
 	// Returns a worker.
@@ -720,12 +728,13 @@ type RegistryServiceServer interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: households:list.
 	ListHouseholds(context.Context, *ListHouseholdsRequest) (*ListHouseholdsResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. Another community brings the
+	// household and its residents to the station of that community; what was recorded before stays with the station of then.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
 	// Permission: households:update.
 	UpdateHousehold(context.Context, *UpdateHouseholdRequest) (*Household, error)
 	// Creates a resident. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the identity number is registered).
 	// Permission: residents:create.
 	CreateResident(context.Context, *CreateResidentRequest) (*Resident, error)
 	// Returns a resident.
@@ -736,8 +745,10 @@ type RegistryServiceServer interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: residents:list.
 	ListResidents(context.Context, *ListResidentsRequest) (*ListResidentsResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. Another household may bring the
+	// resident to another station; what was recorded before stays with the station of then.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, ALREADY_EXISTS (the identity number
+	// is registered).
 	// Permission: residents:update.
 	UpdateResident(context.Context, *UpdateResidentRequest) (*Resident, error)
 	// Creates a need. The id may be supplied by the client.
@@ -753,7 +764,7 @@ type RegistryServiceServer interface {
 	// Permission: needs:list.
 	ListNeeds(context.Context, *ListNeedsRequest) (*ListNeedsResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (void).
 	// Permission: needs:update.
 	UpdateNeed(context.Context, *UpdateNeedRequest) (*Need, error)
 	// Records that an open need is met.
@@ -769,7 +780,7 @@ type RegistryServiceServer interface {
 	// Permission: needs:void.
 	VoidNeed(context.Context, *VoidNeedRequest) (*Need, error)
 	// Creates a service file. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the resident has an active file of the category).
 	// Permission: serviceFiles:create.
 	CreateServiceFile(context.Context, *CreateServiceFileRequest) (*ServiceFile, error)
 	// Returns a service file.
@@ -781,7 +792,7 @@ type RegistryServiceServer interface {
 	// Permission: serviceFiles:list.
 	ListServiceFiles(context.Context, *ListServiceFilesRequest) (*ListServiceFilesResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (void).
 	// Permission: serviceFiles:update.
 	UpdateServiceFile(context.Context, *UpdateServiceFileRequest) (*ServiceFile, error)
 	// Takes a service file back that was built by mistake.
@@ -800,12 +811,13 @@ type RegistryServiceServer interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: volunteerTeams:list.
 	ListVolunteerTeams(context.Context, *ListVolunteerTeamsRequest) (*ListVolunteerTeamsResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. A dissolved date needs that every
+	// volunteer has left by then.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (volunteers in the team).
 	// Permission: volunteerTeams:update.
 	UpdateVolunteerTeam(context.Context, *UpdateVolunteerTeamRequest) (*VolunteerTeam, error)
 	// Creates a volunteer. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the identity number is registered).
 	// Permission: volunteers:create.
 	CreateVolunteer(context.Context, *CreateVolunteerRequest) (*Volunteer, error)
 	// Returns a volunteer.
