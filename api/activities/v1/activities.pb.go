@@ -158,9 +158,10 @@ type Activity struct {
 	// With held_date the activity was held and is counted (场).
 	HeldDate string `protobuf:"bytes,9,opt,name=held_date,json=heldDate,proto3" json:"held_date,omitempty"`
 	// Person-times (人次) who took part.
-	AttendeeCount int32    `protobuf:"varint,10,opt,name=attendee_count,json=attendeeCount,proto3" json:"attendee_count,omitempty"`
-	VolunteerIds  []string `protobuf:"bytes,11,rep,name=volunteer_ids,json=volunteerIds,proto3" json:"volunteer_ids,omitempty"`
-	Summary       string   `protobuf:"bytes,12,opt,name=summary,proto3" json:"summary,omitempty"`
+	AttendeeCount int32 `protobuf:"varint,10,opt,name=attendee_count,json=attendeeCount,proto3" json:"attendee_count,omitempty"`
+	// Volunteers of the station who help.
+	VolunteerIds []string `protobuf:"bytes,11,rep,name=volunteer_ids,json=volunteerIds,proto3" json:"volunteer_ids,omitempty"`
+	Summary      string   `protobuf:"bytes,12,opt,name=summary,proto3" json:"summary,omitempty"`
 	// Why cancelled or void.
 	Reason string `protobuf:"bytes,13,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Opaque revision; send it back in If-Match (RFC 9110) or in this field to refuse a lost update.
@@ -326,7 +327,7 @@ type Group struct {
 	// Counted (个) on this day.
 	OpenedDate string `protobuf:"bytes,8,opt,name=opened_date,json=openedDate,proto3" json:"opened_date,omitempty"`
 	EndedDate  string `protobuf:"bytes,9,opt,name=ended_date,json=endedDate,proto3" json:"ended_date,omitempty"`
-	// Residents.
+	// Residents of the station.
 	MemberIds []string `protobuf:"bytes,10,rep,name=member_ids,json=memberIds,proto3" json:"member_ids,omitempty"`
 	// Opaque revision; send it back in If-Match (RFC 9110) or in this field to refuse a lost update.
 	Etag          string                 `protobuf:"bytes,11,opt,name=etag,proto3" json:"etag,omitempty"`
@@ -468,7 +469,7 @@ type GroupSession struct {
 	Theme           string                 `protobuf:"bytes,6,opt,name=theme,proto3" json:"theme,omitempty"`
 	SessionDate     string                 `protobuf:"bytes,7,opt,name=session_date,json=sessionDate,proto3" json:"session_date,omitempty"`
 	DurationMinutes int32                  `protobuf:"varint,8,opt,name=duration_minutes,json=durationMinutes,proto3" json:"duration_minutes,omitempty"`
-	// Residents who attended; each is one person-time (人次).
+	// Residents of the station who attended, members or not; each is one person-time (人次).
 	AttendeeIds   []string               `protobuf:"bytes,9,rep,name=attendee_ids,json=attendeeIds,proto3" json:"attendee_ids,omitempty"`
 	Record        string                 `protobuf:"bytes,10,opt,name=record,proto3" json:"record,omitempty"`
 	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -884,10 +885,12 @@ type HoldActivityRequest struct {
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	HeldDate      string                 `protobuf:"bytes,2,opt,name=held_date,json=heldDate,proto3" json:"held_date,omitempty"`
 	AttendeeCount int32                  `protobuf:"varint,3,opt,name=attendee_count,json=attendeeCount,proto3" json:"attendee_count,omitempty"`
-	VolunteerIds  []string               `protobuf:"bytes,4,rep,name=volunteer_ids,json=volunteerIds,proto3" json:"volunteer_ids,omitempty"`
-	Summary       string                 `protobuf:"bytes,5,opt,name=summary,proto3" json:"summary,omitempty"`
-	Etag          string                 `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
-	RequestId     string                 `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Empty keeps those of the plan.
+	VolunteerIds []string `protobuf:"bytes,4,rep,name=volunteer_ids,json=volunteerIds,proto3" json:"volunteer_ids,omitempty"`
+	// Empty keeps what the plan says.
+	Summary       string `protobuf:"bytes,5,opt,name=summary,proto3" json:"summary,omitempty"`
+	Etag          string `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
+	RequestId     string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1407,12 +1410,13 @@ func (x *UpdateGroupRequest) GetRequestId() string {
 
 // Request of AdvanceGroup.
 type AdvanceGroupRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Stage         GroupStage             `protobuf:"varint,2,opt,name=stage,proto3,enum=circle15.activities.v1.GroupStage" json:"stage,omitempty"`
-	EndedDate     string                 `protobuf:"bytes,3,opt,name=ended_date,json=endedDate,proto3" json:"ended_date,omitempty"`
-	Etag          string                 `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
-	RequestId     string                 `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Stage GroupStage             `protobuf:"varint,2,opt,name=stage,proto3,enum=circle15.activities.v1.GroupStage" json:"stage,omitempty"`
+	// The day on which the group ended; with GROUP_STAGE_ENDING, and only then.
+	EndedDate     string `protobuf:"bytes,3,opt,name=ended_date,json=endedDate,proto3" json:"ended_date,omitempty"`
+	Etag          string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
+	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

@@ -43,7 +43,8 @@ const (
 //
 // ActivitiesService records activities, groups, their sessions and attendance.
 type ActivitiesServiceClient interface {
-	// Creates an activity. The id may be supplied by the client.
+	// Creates an activity. The id may be supplied by the client. With held_date it was held and is counted; with planned_date
+	// alone it is planned, and nobody has attended it yet.
 	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
 	// Permission: activities:create.
 	CreateActivity(ctx context.Context, in *CreateActivityRequest, opts ...grpc.CallOption) (*Activity, error)
@@ -55,8 +56,9 @@ type ActivitiesServiceClient interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: activities:list.
 	ListActivities(ctx context.Context, in *ListActivitiesRequest, opts ...grpc.CallOption) (*ListActivitiesResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. The figures of a held activity
+	// follow the change.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (cancelled or void), ETAG_MISMATCH.
 	// Permission: activities:update.
 	UpdateActivity(ctx context.Context, in *UpdateActivityRequest, opts ...grpc.CallOption) (*Activity, error)
 	// Records that a planned activity was held; it is counted on held_date.
@@ -83,7 +85,8 @@ type ActivitiesServiceClient interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: groups:list.
 	ListGroups(ctx context.Context, in *ListGroupsRequest, opts ...grpc.CallOption) (*ListGroupsResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. The figures of the group follow the
+	// change; with the domain, those of its sessions do.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
 	// Permission: groups:update.
 	UpdateGroup(ctx context.Context, in *UpdateGroupRequest, opts ...grpc.CallOption) (*Group, error)
@@ -91,8 +94,8 @@ type ActivitiesServiceClient interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not the next stage), ETAG_MISMATCH.
 	// Permission: groups:advance.
 	AdvanceGroup(ctx context.Context, in *AdvanceGroupRequest, opts ...grpc.CallOption) (*Group, error)
-	// Records a session.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (ended group).
+	// Records a session, which gets the group's next number, and counts who attended (人次).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (the group), ALREADY_EXISTS, CONFLICT (ended group).
 	// Permission: groupSessions:create.
 	CreateGroupSession(ctx context.Context, in *CreateGroupSessionRequest, opts ...grpc.CallOption) (*GroupSession, error)
 	// Lists them in the order of their ids.
@@ -255,7 +258,8 @@ func (c *activitiesServiceClient) ListGroupSessions(ctx context.Context, in *Lis
 //
 // ActivitiesService records activities, groups, their sessions and attendance.
 type ActivitiesServiceServer interface {
-	// Creates an activity. The id may be supplied by the client.
+	// Creates an activity. The id may be supplied by the client. With held_date it was held and is counted; with planned_date
+	// alone it is planned, and nobody has attended it yet.
 	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
 	// Permission: activities:create.
 	CreateActivity(context.Context, *CreateActivityRequest) (*Activity, error)
@@ -267,8 +271,9 @@ type ActivitiesServiceServer interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: activities:list.
 	ListActivities(context.Context, *ListActivitiesRequest) (*ListActivitiesResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. The figures of a held activity
+	// follow the change.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (cancelled or void), ETAG_MISMATCH.
 	// Permission: activities:update.
 	UpdateActivity(context.Context, *UpdateActivityRequest) (*Activity, error)
 	// Records that a planned activity was held; it is counted on held_date.
@@ -295,7 +300,8 @@ type ActivitiesServiceServer interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: groups:list.
 	ListGroups(context.Context, *ListGroupsRequest) (*ListGroupsResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. The figures of the group follow the
+	// change; with the domain, those of its sessions do.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
 	// Permission: groups:update.
 	UpdateGroup(context.Context, *UpdateGroupRequest) (*Group, error)
@@ -303,8 +309,8 @@ type ActivitiesServiceServer interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not the next stage), ETAG_MISMATCH.
 	// Permission: groups:advance.
 	AdvanceGroup(context.Context, *AdvanceGroupRequest) (*Group, error)
-	// Records a session.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (ended group).
+	// Records a session, which gets the group's next number, and counts who attended (人次).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (the group), ALREADY_EXISTS, CONFLICT (ended group).
 	// Permission: groupSessions:create.
 	CreateGroupSession(context.Context, *CreateGroupSessionRequest) (*GroupSession, error)
 	// Lists them in the order of their ids.

@@ -274,8 +274,10 @@ type WorkSummary struct {
 	From  string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
 	To    string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
 	// Counted over the whole period; distinct households are counted once, so groups may add up to more.
-	Total         *WorkMeasures `protobuf:"bytes,3,opt,name=total,proto3" json:"total,omitempty"`
-	Groups        []*WorkGroup  `protobuf:"bytes,4,rep,name=groups,proto3" json:"groups,omitempty"`
+	Total *WorkMeasures `protobuf:"bytes,3,opt,name=total,proto3" json:"total,omitempty"`
+	// One for every combination of the keys asked for, ordered by them; those whose figures are all 0 are left out.
+	// At most 10,000.
+	Groups        []*WorkGroup `protobuf:"bytes,4,rep,name=groups,proto3" json:"groups,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -349,7 +351,7 @@ type SourceRow struct {
 	Domain      string `protobuf:"bytes,5,opt,name=domain,proto3" json:"domain,omitempty"`
 	HouseholdId string `protobuf:"bytes,6,opt,name=household_id,json=householdId,proto3" json:"household_id,omitempty"`
 	ResidentId  string `protobuf:"bytes,7,opt,name=resident_id,json=residentId,proto3" json:"resident_id,omitempty"`
-	// What it adds to the figure; negative for a correction.
+	// What it adds to the figure; negative for a correction, and for a stock that ends.
 	Amount int32 `protobuf:"varint,8,opt,name=amount,proto3" json:"amount,omitempty"`
 	// "visits", "cases" ….
 	SourceType string `protobuf:"bytes,9,opt,name=source_type,json=sourceType,proto3" json:"source_type,omitempty"`
@@ -565,8 +567,10 @@ type ListSourceRowsRequest struct {
 	From      string `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
 	To        string `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
 	StationId string `protobuf:"bytes,4,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
-	Month     string `protobuf:"bytes,5,opt,name=month,proto3" json:"month,omitempty"`
-	Domain    string `protobuf:"bytes,6,opt,name=domain,proto3" json:"domain,omitempty"`
+	// YYYY-MM: only this month of the period.
+	Month string `protobuf:"bytes,5,opt,name=month,proto3" json:"month,omitempty"`
+	// Absent: of every domain; empty: of what belongs to none.
+	Domain *string `protobuf:"bytes,6,opt,name=domain,proto3,oneof" json:"domain,omitempty"`
 	// Up to 500; 0 means 50.
 	PageSize int32 `protobuf:"varint,7,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Opaque, from the previous page of the same list and filter.
@@ -641,8 +645,8 @@ func (x *ListSourceRowsRequest) GetMonth() string {
 }
 
 func (x *ListSourceRowsRequest) GetDomain() string {
-	if x != nil {
-		return x.Domain
+	if x != nil && x.Domain != nil {
+		return *x.Domain
 	}
 	return ""
 }
@@ -777,19 +781,20 @@ const file_circle15_reporting_v1_reporting_proto_rawDesc = "" +
 	"\x02to\x18\x02 \x01(\tB=\xe0A\x02\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\x02to\x12A\n" +
 	"\bgroup_by\x18\x03 \x03(\tB&\xbaH#\x92\x01 \x10\x03\x18\x01\"\x1ar\x18R\astationR\x05monthR\x06domainR\agroupBy\x12*\n" +
 	"\n" +
-	"station_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\tstationId\"\xd5\x03\n" +
+	"station_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\tstationId\"\xe5\x03\n" +
 	"\x15ListSourceRowsRequest\x12&\n" +
 	"\ameasure\x18\x01 \x01(\tB\f\xe0A\x02\xbaH\x06r\x04\x10\x01\x18(R\ameasure\x12Q\n" +
 	"\x04from\x18\x02 \x01(\tB=\xe0A\x02\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\x04from\x12M\n" +
 	"\x02to\x18\x03 \x01(\tB=\xe0A\x02\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\x02to\x12*\n" +
 	"\n" +
 	"station_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\tstationId\x12:\n" +
-	"\x05month\x18\x05 \x01(\tB$\xbaH!\xd8\x01\x01r\x1c2\x1a^[0-9]{4}-(0[1-9]|1[0-2])$R\x05month\x128\n" +
-	"\x06domain\x18\x06 \x01(\tB \xbaH\x1d\xd8\x01\x01r\x182\x16^[a-z][a-z0-9_]{0,62}$R\x06domain\x12'\n" +
+	"\x05month\x18\x05 \x01(\tB$\xbaH!\xd8\x01\x01r\x1c2\x1a^[0-9]{4}-(0[1-9]|1[0-2])$R\x05month\x12=\n" +
+	"\x06domain\x18\x06 \x01(\tB \xbaH\x1dr\x1b2\x19^([a-z][a-z0-9_]{0,62})?$H\x00R\x06domain\x88\x01\x01\x12'\n" +
 	"\tpage_size\x18\a \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xf4\x03(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"\x83\x01\n" +
+	"page_token\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageTokenB\t\n" +
+	"\a_domain\"\x83\x01\n" +
 	"\x16ListSourceRowsResponse\x12A\n" +
 	"\vsource_rows\x18\x01 \x03(\v2 .circle15.reporting.v1.SourceRowR\n" +
 	"sourceRows\x12&\n" +
@@ -845,6 +850,7 @@ func file_circle15_reporting_v1_reporting_proto_init() {
 	if File_circle15_reporting_v1_reporting_proto != nil {
 		return
 	}
+	file_circle15_reporting_v1_reporting_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -31,12 +31,13 @@ const (
 //
 // ReportingService answers reports and shows the rows behind every figure.
 type ReportingServiceClient interface {
-	// Counts the measures of a period, both days included, from source rows.
-	// Errors: INVALID_ARGUMENT.
+	// Counts the measures of a period of at most ten years, both days included, from source rows. The data scope says of which
+	// stations: own and station of the caller's, tenant and aggregate of all.
+	// Errors: INVALID_ARGUMENT (also a station that is absent or outside the data scope).
 	// Permission: reports:summary.
 	GetWorkSummary(ctx context.Context, in *GetWorkSummaryRequest, opts ...grpc.CallOption) (*WorkSummary, error)
-	// Lists the rows behind one figure of the work summary.
-	// Errors: INVALID_ARGUMENT.
+	// Lists the rows behind one figure of the work summary, ordered by id: the filters are those of the figure's group.
+	// Errors: INVALID_ARGUMENT (also a station that is absent or outside the data scope), PERMISSION_DENIED (aggregates only).
 	// Permission: reports:drilldown.
 	ListSourceRows(ctx context.Context, in *ListSourceRowsRequest, opts ...grpc.CallOption) (*ListSourceRowsResponse, error)
 }
@@ -75,12 +76,13 @@ func (c *reportingServiceClient) ListSourceRows(ctx context.Context, in *ListSou
 //
 // ReportingService answers reports and shows the rows behind every figure.
 type ReportingServiceServer interface {
-	// Counts the measures of a period, both days included, from source rows.
-	// Errors: INVALID_ARGUMENT.
+	// Counts the measures of a period of at most ten years, both days included, from source rows. The data scope says of which
+	// stations: own and station of the caller's, tenant and aggregate of all.
+	// Errors: INVALID_ARGUMENT (also a station that is absent or outside the data scope).
 	// Permission: reports:summary.
 	GetWorkSummary(context.Context, *GetWorkSummaryRequest) (*WorkSummary, error)
-	// Lists the rows behind one figure of the work summary.
-	// Errors: INVALID_ARGUMENT.
+	// Lists the rows behind one figure of the work summary, ordered by id: the filters are those of the figure's group.
+	// Errors: INVALID_ARGUMENT (also a station that is absent or outside the data scope), PERMISSION_DENIED (aggregates only).
 	// Permission: reports:drilldown.
 	ListSourceRows(context.Context, *ListSourceRowsRequest) (*ListSourceRowsResponse, error)
 	mustEmbedUnimplementedReportingServiceServer()
