@@ -1,0 +1,209 @@
+package tenantdb_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/embeddedpg"
+	"circle15.dev/internal/tenant"
+	"circle15.dev/internal/tenantdb"
+)
+
+// server is the PostgreSQL of this test process, with the roles and the control table that a province has.
+var server struct {
+	admin *pgconn.Config
+	app   string
+}
+
+const controlSQL = `
+create role circle15_app login noinherit password 'app';
+create role circle15_aggregate nologin;
+grant circle15_aggregate to circle15_app;
+create schema circle15;
+grant usage on schema circle15 to circle15_app;
+create table circle15.tenants (name text primary key, cluster text not null, state text not null, schema_version int not null);
+grant select on circle15.tenants to circle15_app;
+create function circle15.notify_control() returns trigger language plpgsql as $$
+begin perform pg_notify('circle15_control', coalesce(new.name, old.name)); return null; end $$;
+create trigger notify after insert or update or delete on circle15.tenants
+for each row execute function circle15.notify_control();
+`
+
+// tenantSQL makes a small tenant, with the grants of a real one.
+const tenantSQL = `
+create role %[1]s nologin;
+grant %[1]s to circle15_app;
+create schema %[1]s;
+create table %[1]s.cases (
+	id uuid primary key, title text not null, n int not null default 0 check (n >= 0),
+	code text constraint cases_code_key unique, parent_id uuid references %[1]s.cases);
+create index cases_n on %[1]s.cases (n);
+insert into %[1]s.cases (id, title) values ('00000000-0000-7000-8000-000000000001', '%[2]s');
+create function %[1]s.work_summary() returns table (cases bigint) language sql stable security definer as
+$$ select count(*) from %[1]s.cases $$;
+revoke all on function %[1]s.work_summary() from public;
+grant usage on schema %[1]s to %[1]s, circle15_aggregate;
+grant select, insert, update, delete on all tables in schema %[1]s to %[1]s;
+grant execute on function %[1]s.work_summary() to %[1]s, circle15_aggregate;
+insert into circle15.tenants values ('%[2]s', 'main', 'active', 1);
+`
+
+// firstCase is the case that every tenant has; its title is the tenant's name.
+var firstCase = uuid.MustParse("00000000-0000-7000-8000-000000000001")
+
+func TestMain(m *testing.M) {
+	os.Exit(withServer(m.Run))
+}
+
+func withServer(run func() int) int {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "tenantdb")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	slog.SetDefault(quiet)
+	pg, err := embeddedpg.Start(ctx, embeddedpg.Config{Dir: dir, Logger: quiet, Settings: map[string]string{
+		"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "deadlock_timeout": "20ms",
+		"max_connections": "100", "max_locks_per_transaction": "1024", "shared_buffers": "128MB",
+	}})
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = pg.Stop(ctx) }()
+	server.app = pg.TCPURL("circle15_app", "app", "postgres")
+	if server.admin, err = pgconn.ParseConfig(pg.SuperuserURL("postgres")); err != nil {
+		panic(err)
+	}
+	if err := admin(ctx, controlSQL); err != nil {
+		panic(err)
+	}
+	return run()
+}
+
+// admin runs SQL as the superuser.
+func admin(ctx context.Context, sql string) error {
+	c, err := pgconn.ConnectConfig(ctx, server.admin)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close(ctx) }()
+	return c.Exec(ctx, sql).Close()
+}
+
+func mustAdmin(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if err := admin(context.Background(), fmt.Sprintf(format, args...)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// adminValue is the first value of a query of the superuser.
+func adminValue(t testing.TB, sql string) string {
+	t.Helper()
+	ctx := context.Background()
+	c, err := pgconn.ConnectConfig(ctx, server.admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close(ctx) }()
+	results, err := c.Exec(ctx, sql).ReadAll()
+	if err != nil || len(results) == 0 || len(results[0].Rows) == 0 {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return string(results[0].Rows[0][0])
+}
+
+var tenantNumber atomic.Int64
+
+// newTenants makes tenants with names that no other test has.
+func newTenants(t testing.TB, count int) []tenant.Name {
+	t.Helper()
+	names := make([]tenant.Name, count)
+	var sql strings.Builder
+	for i := range names {
+		names[i] = tenant.Name(fmt.Sprintf("city-%d", tenantNumber.Add(1)))
+		fmt.Fprintf(&sql, tenantSQL, names[i].Schema(), names[i])
+		if i%50 == 49 || i == count-1 {
+			mustAdmin(t, "%s", sql.String())
+			sql.Reset()
+		}
+	}
+	return names
+}
+
+// open is a DB over the test's server, with a directory that follows the control table.
+func open(t testing.TB, change func(*tenantdb.Config)) *tenantdb.DB {
+	t.Helper()
+	directory, err := tenantdb.OpenDirectory(t.Context(), server.app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(directory.Close)
+	return openWith(t, directory, change)
+}
+
+func openWith(t testing.TB, directory *tenantdb.Directory, change func(*tenantdb.Config)) *tenantdb.DB {
+	t.Helper()
+	config := tenantdb.Config{Clusters: map[string]string{"main": server.app}}
+	if change != nil {
+		change(&config)
+	}
+	db, err := tenantdb.Open(t.Context(), config, directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	return db
+}
+
+// in is a context of the tenant.
+func in(t testing.TB, n tenant.Name) context.Context {
+	return tenant.With(t.Context(), n)
+}
+
+// eventually waits until a condition holds, and fails after the limit.
+func eventually(t testing.TB, limit time.Duration, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", limit, what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func wantKind(t testing.TB, err error, kind apierr.Kind) {
+	t.Helper()
+	if err == nil || apierr.KindOf(err) != kind {
+		t.Fatalf("error %v, want kind %s", err, kind)
+	}
+}
+
+var (
+	titleOf   = tenantdb.SQL(`SELECT title FROM {tenant}.cases WHERE id = $1`)
+	allTitles = tenantdb.SQL(`SELECT title FROM {tenant}.cases ORDER BY id`)
+	addCase   = tenantdb.SQL(`INSERT INTO {tenant}.cases (id, title) VALUES ($1, $2)`)
+	countAll  = tenantdb.SQL(`SELECT count(*) FROM {tenant}.cases`)
+	addToN    = tenantdb.SQL(`UPDATE {tenant}.cases SET n = n + $2 WHERE id = $1`)
+	getN      = tenantdb.SQL(`SELECT n FROM {tenant}.cases WHERE id = $1`)
+	sleep     = tenantdb.SQL(`SELECT pg_sleep($1)::text`)
+)
+
+func title(ctx context.Context, q tenantdb.Querier) (string, error) {
+	return tenantdb.One(ctx, q, pgx.RowTo[string], titleOf, firstCase)
+}
