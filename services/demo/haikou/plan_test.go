@@ -1,0 +1,409 @@
+package haikou_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	casesv1 "circle15.dev/api/cases/v1"
+	registryv1 "circle15.dev/api/registry/v1"
+	visitsv1 "circle15.dev/api/visits/v1"
+	"circle15.dev/internal/divisions"
+	"circle15.dev/services/demo/haikou"
+)
+
+func newPlan(t *testing.T, seed uint64) *haikou.Plan {
+	t.Helper()
+	plan, err := haikou.New(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+func eachRequest(plan *haikou.Plan, do func(proto.Message)) {
+	for _, phase := range plan.Phases {
+		for _, chain := range phase.Chains {
+			for _, request := range chain {
+				do(request)
+			}
+		}
+	}
+}
+
+func TestThePlanCountsWhatThePaperReported(t *testing.T) {
+	for _, seed := range []uint64{haikou.DefaultSeed, 1, 2, 42} {
+		got := carryOut(t, newPlan(t, seed)).count("")
+		type reported struct{ Stations, HouseholdsVisited, Cases, Activities, VolunteerTeams, Volunteers, PersonTimes int }
+		counted := reported{
+			got.Stations, got.HouseholdsVisited, got.Cases, got.Activities, got.VolunteerTeams, got.Volunteers, got.PersonTimes,
+		}
+		if want := (reported{21, 2518, 42, 183, 21, 851, 28332}); counted != want {
+			t.Errorf("seed %d: %+v, want %+v", seed, counted, want)
+		}
+		t.Logf("seed %d: %+v", seed, got)
+	}
+}
+
+func TestTheTwoStationsOfThePaperHaveItsDetails(t *testing.T) {
+	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	heads := map[string]string{}
+	for _, s := range l.staff {
+		if s.Position == registryv1.StaffPosition_STAFF_POSITION_HEAD {
+			heads[s.StationId] = s.Name
+		}
+	}
+	for _, s := range l.stations {
+		f := l.count(s.Id)
+		t.Logf("%s, opened %s: %+v", s.DisplayName, s.OpenedDate, f)
+		switch s.DivisionCode {
+		case haikou.Binjiang:
+			if f.Needs != 180 || f.Files != 56 || heads[s.Id] != "林婵" || s.OpenedDate[:7] != "2021-05" {
+				t.Errorf("Binjiang has %d needs, %d files and the head %s", f.Needs, f.Files, heads[s.Id])
+			}
+		case haikou.Guoxing:
+			if f.Files <= 350 || heads[s.Id] != "伍燕浪" || s.OpenedDate[:7] != "2021-05" {
+				t.Errorf("Guoxing has %d files and the head %s", f.Files, heads[s.Id])
+			}
+		}
+	}
+}
+
+func TestTheSameSeedGivesTheSamePlan(t *testing.T) {
+	bytesOf := func(seed uint64) string {
+		var all strings.Builder
+		eachRequest(newPlan(t, seed), func(r proto.Message) {
+			b, err := proto.MarshalOptions{Deterministic: true}.Marshal(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.WriteString(string(r.ProtoReflect().Descriptor().FullName()))
+			all.Write(b)
+		})
+		return all.String()
+	}
+	if bytesOf(7) != bytesOf(7) {
+		t.Error("two plans of one seed differ")
+	}
+	if bytesOf(7) == bytesOf(8) {
+		t.Error("two seeds give the same plan")
+	}
+}
+
+func TestEveryRequestKeepsTheRulesOfTheContract(t *testing.T) {
+	plan := newPlan(t, haikou.DefaultSeed)
+	eachRequest(plan, func(r proto.Message) {
+		if err := protovalidate.Validate(r); err != nil {
+			t.Fatalf("%T: %v\n%v", r, err, r)
+		}
+	})
+	t.Logf("%d requests", plan.Calls())
+	for _, phase := range plan.Phases {
+		t.Logf("%-26s %6d requests in %5d chains", phase.Name, phase.Calls(), len(phase.Chains))
+	}
+}
+
+func TestEveryRequestHasAKeyOfItsOwn(t *testing.T) {
+	seen := map[string]bool{}
+	eachRequest(newPlan(t, haikou.DefaultSeed), func(r proto.Message) {
+		key := r.ProtoReflect().Get(r.ProtoReflect().Descriptor().Fields().ByName("request_id")).String()
+		if key == "" || seen[key] {
+			t.Fatalf("%T has the key %q", r, key)
+		}
+		seen[key] = true
+	})
+}
+
+func TestEveryIDIsAUUIDOfVersion7(t *testing.T) {
+	form := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	eachRequest(newPlan(t, haikou.DefaultSeed), func(r proto.Message) {
+		eachString(r.ProtoReflect(), func(field protoreflect.FieldDescriptor, value string) {
+			if name := string(field.Name()); (name == "id" || strings.HasSuffix(name, "_id") && name != "request_id") && value != "" && !form.MatchString(value) {
+				t.Fatalf("%T: %s is %q", r, field.FullName(), value)
+			}
+		})
+	})
+}
+
+func TestEveryDayLiesBetweenTheOpeningAndTheReport(t *testing.T) {
+	plan := newPlan(t, haikou.DefaultSeed)
+	first := "2021-05-01"
+	eachRequest(plan, func(r proto.Message) {
+		eachString(r.ProtoReflect(), func(field protoreflect.FieldDescriptor, value string) {
+			name := string(field.Name())
+			if !strings.HasSuffix(name, "_date") || name == "birth_date" || name == "planned_date" || value == "" {
+				return
+			}
+			if value < first || value > "2021-10-01" {
+				t.Errorf("%T: %s is %s", r, field.FullName(), value)
+			}
+		})
+	})
+	l := carryOut(t, plan)
+	opened := func(station string) string { return l.stations[station].OpenedDate }
+	check := func(what, station, date string) {
+		t.Helper()
+		if date != "" && date < opened(station) {
+			t.Errorf("%s of %s on %s, before the opening on %s", what, l.stations[station].DisplayName, date, opened(station))
+		}
+	}
+	for _, v := range l.visits {
+		check("a visit", v.StationId, v.VisitDate)
+		check("a planned visit", v.StationId, v.PlannedDate)
+	}
+	for _, n := range l.needs {
+		check("a need", n.StationId, n.RecordedDate)
+	}
+	for _, f := range l.files {
+		check("a file", f.StationId, f.BuiltDate)
+	}
+	for _, c := range l.cases {
+		check("a case", c.StationId, c.OpenedDate)
+	}
+	for _, a := range l.activities {
+		check("an activity", a.StationId, a.HeldDate+a.PlannedDate)
+	}
+	for _, g := range l.groups {
+		check("a group", g.StationId, g.OpenedDate)
+	}
+	for _, v := range l.volunteers {
+		check("a volunteer", v.StationId, v.RegisteredDate)
+	}
+}
+
+func eachString(m protoreflect.Message, do func(protoreflect.FieldDescriptor, string)) {
+	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		switch {
+		case field.IsList() && field.Message() != nil:
+			for i := range value.List().Len() {
+				eachString(value.List().Get(i).Message(), do)
+			}
+		case field.IsList():
+		case field.Message() != nil:
+			eachString(value.Message(), do)
+		case field.Kind() == protoreflect.StringKind:
+			do(field, value.String())
+		}
+		return true
+	})
+}
+
+func TestEveryStationAndCommunityIsReal(t *testing.T) {
+	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	for _, s := range l.stations {
+		d, ok := divisions.Lookup(s.DivisionCode)
+		if !ok || !d.IsStreet() || !divisions.Within(s.DivisionCode, haikou.DivisionCode) || s.DisplayName != d.Name+"社工站" {
+			t.Errorf("%s %s is no street of Haikou", s.DivisionCode, s.DisplayName)
+		}
+	}
+	served := map[string]int{}
+	for _, h := range l.households {
+		served[h.CommunityId]++
+	}
+	for _, c := range l.areas {
+		if c.DivisionCode[:9] != l.stations[c.StationId].DivisionCode {
+			t.Errorf("%s %s does not lie in its street", c.DivisionCode, c.DisplayName)
+		}
+		if strings.Contains(c.DisplayName, "委") || served[c.Id] == 0 {
+			t.Errorf("%s %s has %d households", c.DivisionCode, c.DisplayName, served[c.Id])
+		}
+	}
+	if len(l.areas) != 159 {
+		t.Errorf("%d communities, not the table's 159 of the 21 streets", len(l.areas))
+	}
+}
+
+func TestEveryStationHasThreeWorkersOneOfThemTheHead(t *testing.T) {
+	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	workers, heads := map[string]int{}, map[string]int{}
+	for _, s := range l.staff {
+		workers[s.StationId]++
+		heads[s.StationId] += one(s.Position == registryv1.StaffPosition_STAFF_POSITION_HEAD)
+	}
+	for id, s := range l.stations {
+		if workers[id] != 3 || heads[id] != 1 {
+			t.Errorf("%s has %d workers, %d of them heads", s.DisplayName, workers[id], heads[id])
+		}
+	}
+}
+
+func TestEveryIdentityNumberIsValidAndGivenOnce(t *testing.T) {
+	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	seen := map[string]bool{}
+	check := func(number string) {
+		t.Helper()
+		if !validIdentityNumber(number) || number[:4] != "4601" || seen[number] {
+			t.Errorf("identity number %s", number)
+		}
+		seen[number] = true
+	}
+	without := 0
+	for _, r := range l.residents {
+		if r.IdentityNumber == "" {
+			without++
+			if r.NoIdentityReason == "" {
+				t.Errorf("%s has neither a number nor a reason", r.Name)
+			}
+			continue
+		}
+		check(r.IdentityNumber)
+		if got := r.IdentityNumber[6:10] + "-" + r.IdentityNumber[10:12] + "-" + r.IdentityNumber[12:14]; got != r.BirthDate {
+			t.Errorf("born %s with the number %s", r.BirthDate, r.IdentityNumber)
+		}
+		if odd := (r.IdentityNumber[16]-'0')%2 == 1; odd != (r.Sex == registryv1.Sex_SEX_MALE) {
+			t.Errorf("%s with the number %s", r.Sex, r.IdentityNumber)
+		}
+	}
+	if without == 0 || without > len(l.residents)/20 {
+		t.Errorf("%d of %d residents have no number", without, len(l.residents))
+	}
+	for _, v := range l.volunteers {
+		if v.IdentityNumber != "" {
+			check(v.IdentityNumber)
+		}
+	}
+}
+
+// validIdentityNumber is GB 11643-1999 by its defining congruence: the sum of a_i × 2^(i-1) from the right, the check
+// character counting as a_1, leaves 1 on division by 11.
+func validIdentityNumber(number string) bool {
+	if len(number) != 18 {
+		return false
+	}
+	sum := 0
+	for i, c := range number {
+		digit := int(c - '0')
+		if c == 'X' && i == 17 {
+			digit = 10
+		} else if c < '0' || c > '9' {
+			return false
+		}
+		sum += digit * (1 << (17 - i) % 11)
+	}
+	return sum%11 == 1
+}
+
+func TestAChildHasAGuardianAndTheGuardiansConsent(t *testing.T) {
+	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	children := 0
+	for _, r := range l.residents {
+		if r.BirthDate > "2007-05-01" {
+			children++
+			if r.Guardian.GetResidentId() == "" || r.LegalBasis != registryv1.LegalBasis_LEGAL_BASIS_GUARDIAN_CONSENT {
+				t.Errorf("%s, born %s, has the guardian %v and the basis %s", r.Name, r.BirthDate, r.Guardian, r.LegalBasis)
+			}
+		}
+	}
+	if children < 100 {
+		t.Errorf("only %d children", children)
+	}
+}
+
+func TestBinjiangsNeedsCameThroughTheFourWays(t *testing.T) {
+	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	ways := map[string]int{}
+	for _, n := range l.needs {
+		if l.stations[n.StationId].DivisionCode == haikou.Binjiang {
+			ways[n.Source]++
+		}
+	}
+	if len(ways) != 4 || ways["community_publicity"] == 0 || ways["home_visit"] == 0 || ways["casework"] == 0 || ways["phone_call"] == 0 {
+		t.Errorf("needs by source: %v", ways)
+	}
+}
+
+func TestTheWorkIsNeitherUniformNorAbsurd(t *testing.T) {
+	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	months, weekend, all := map[string]int{}, 0, 0
+	for _, v := range l.visits {
+		if v.State == visitsv1.VisitState_VISIT_STATE_COMPLETED {
+			months[v.VisitDate[:7]]++
+			all++
+			weekend += one(isWeekend(v.VisitDate))
+		}
+	}
+	if weekend*5 > all {
+		t.Errorf("%d of %d visits at weekends", weekend, all)
+	}
+	if months["2021-05"] >= months["2021-06"] || months["2021-08"] >= months["2021-09"] {
+		t.Errorf("visits by month: %v", months)
+	}
+	for _, a := range l.activities {
+		if a.AttendeeCount > 450 {
+			t.Errorf("%d people came to %s", a.AttendeeCount, a.Title)
+		}
+	}
+	stages := map[string]int{}
+	for _, c := range l.cases {
+		stages[c.Stage.String()]++
+	}
+	if stages["CASE_STAGE_CLOSURE"] < 10 || stages["CASE_STAGE_INTERVENTION"] < 3 || stages["CASE_STAGE_VOID"] == 0 {
+		t.Errorf("cases by stage: %v", stages)
+	}
+	f := l.count("")
+	if f.NeedsMet < f.Needs/4 || f.NeedsMet > f.Needs*3/4 {
+		t.Errorf("%d of %d needs met", f.NeedsMet, f.Needs)
+	}
+	t.Logf("visits by month %v, cases by stage %v, %d residents", months, stages, len(l.residents))
+}
+
+func TestTongtongsStoryIsComplete(t *testing.T) {
+	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	var story *casesv1.Case
+	for _, c := range l.cases {
+		if l.residents[c.ResidentId].Name == "童童" {
+			story = c
+		}
+	}
+	if story == nil {
+		t.Fatal("no case of 童童")
+	}
+	home := l.households[story.HouseholdId]
+	if home.HeadName != "卓阿婆" || l.areas[home.CommunityId].DisplayName != "博桂社区" || l.stations[story.StationId].DivisionCode != haikou.Binjiang {
+		t.Errorf("the household is %v", home)
+	}
+	blind := 0
+	for _, r := range l.residents {
+		blind += one(r.HouseholdId == home.Id && r.DisabilityType == "visual" && r.DisabilityDegree == 1)
+	}
+	need := l.needs[story.NeedIds[0]]
+	if blind != 2 || need.State != registryv1.NeedState_NEED_STATE_MET || need.MetDate >= "2021-09-01" {
+		t.Errorf("%d parents with visual disability of degree 1; the need %v", blind, need)
+	}
+	organizations := map[string]bool{}
+	for _, r := range l.referrals {
+		if r.CaseId == story.Id {
+			organizations[r.Organization] = r.State == casesv1.ReferralState_REFERRAL_STATE_COMPLETED
+		}
+	}
+	if len(organizations) != 2 || !organizations["滨江街道办事处"] || !organizations["琼山区残疾人联合会"] {
+		t.Errorf("referrals to %v", organizations)
+	}
+	if story.Stage != casesv1.CaseStage_CASE_STAGE_CLOSURE || story.Evaluation.GetSummary() == "" || !strings.Contains(story.Evaluation.GetReflection(), "夏令营") {
+		t.Errorf("the case ended as %v", story)
+	}
+	var last *casesv1.FollowUp
+	for _, f := range l.followUps {
+		if f.CaseId == story.Id && (last == nil || f.FollowUpDate > last.FollowUpDate) {
+			last = f
+		}
+	}
+	if last.GetFollowUpDate() != "2021-10-01" || l.staff[last.StaffId].Name != "林婵" {
+		t.Errorf("the last follow-up is %v", last)
+	}
+}
+
+func TestTheLastStepIsWhatThePlanCreatesLast(t *testing.T) {
+	plan := newPlan(t, haikou.DefaultSeed)
+	var last proto.Message
+	eachRequest(plan, func(r proto.Message) { last = r })
+	if id := last.(*visitsv1.PlanVisitRequest).GetVisit().GetId(); id == "" || plan.LastStep().GetId() != id {
+		t.Errorf("the last step is %s, not %s", plan.LastStep().GetId(), id)
+	}
+}
+
+func isWeekend(date string) bool { return weekdayOf(date) == 0 || weekdayOf(date) == 6 }
