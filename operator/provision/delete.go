@@ -1,0 +1,113 @@
+package provision
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"circle15.dev/internal/tenant"
+)
+
+// DeletionSteps are the labels of the transactions of a Delete that drops, in order. Each is safe to repeat.
+func DeletionSteps() []string { return []string{"mark", "drop schema", "drop role", "forget"} }
+
+// Retire puts a tenant away with its data, whatever its deletion policy: the services lose its role, its division code
+// becomes free, and Create with the same name adopts it again.
+func (p *Provisioner) Retire(ctx context.Context, name tenant.Name) (Result, error) {
+	return p.converge(ctx, name, only("membership", "state"), func(ctx context.Context, tx pgx.Tx, have *Observation) (goal, error) {
+		g, err := recorded(name, StateRetained)(ctx, tx, have)
+		if err != nil {
+			return g, err
+		}
+		return g, p.checkChildless(ctx, tx, name)
+	})
+}
+
+// Delete drops the tenant's schema, role and control row, for ever. It refuses unless the tenant's deletion policy is
+// Delete, the schema bears this installation's mark, and no live tenant has it as its parent. A Delete that was
+// interrupted is finished by the next.
+func (p *Provisioner) Delete(ctx context.Context, name tenant.Name) error {
+	schema, role := ident(name.Schema()), ident(name.Role())
+	for _, s := range []struct {
+		label string
+		act   func(have *Observation) (ddl string, last *statement)
+	}{
+		{"mark", func(have *Observation) (string, *statement) {
+			mark := setState(name, StateDeleting)
+			ddl := ""
+			if have.RoleExists {
+				for _, member := range have.RoleMembers {
+					ddl += p.revokeMembership(name.Role(), member.Role, member.Grantor) + ";"
+				}
+			}
+			return ddl, &mark
+		}},
+		{"drop schema", func(have *Observation) (string, *statement) {
+			return "DROP SCHEMA IF EXISTS " + schema + " CASCADE", nil
+		}},
+		{"drop role", func(have *Observation) (string, *statement) {
+			return "DROP ROLE IF EXISTS " + role, nil
+		}},
+		{"forget", func(*Observation) (string, *statement) {
+			return "", &statement{`DELETE FROM circle15.tenants WHERE name = $1`, []any{string(name)}}
+		}},
+	} {
+		err := p.inTenantLock(ctx, name, func(tx pgx.Tx) error {
+			have, err := p.deletable(ctx, tx, name)
+			if err != nil {
+				return err
+			}
+			ddl, last := s.act(have)
+			if ddl != "" {
+				if _, err := tx.Exec(ctx, ddl); err != nil {
+					return err
+				}
+			}
+			if last != nil {
+				return execAll(ctx, tx, []statement{*last})
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if p.cfg.AfterStep != nil {
+			if err := p.cfg.AfterStep(ctx, s.label); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// deletable observes the tenant and refuses unless everything allows to drop it.
+func (p *Provisioner) deletable(ctx context.Context, tx pgx.Tx, name tenant.Name) (*Observation, error) {
+	observations, err := p.observation(ctx, tx, name)
+	if err != nil {
+		return nil, err
+	}
+	have := observations[name]
+	switch {
+	case have.Tenant == nil:
+		return nil, refuse(NotFound, "there is no tenant %s", name)
+	case have.Tenant.DeletionPolicy != Delete:
+		return nil, refuse(PolicyForbids, "tenant %s has the deletion policy %s: its data may not be dropped; retire it, or set the policy %s first",
+			name, have.Tenant.DeletionPolicy, Delete)
+	}
+	if err := p.checkOwnership(have); err != nil {
+		return nil, err
+	}
+	return have, p.checkChildless(ctx, tx, name)
+}
+
+func (p *Provisioner) checkChildless(ctx context.Context, tx pgx.Tx, name tenant.Name) error {
+	rows, err := tx.Query(ctx, `SELECT name FROM circle15.tenants WHERE parent = $1 AND state <> 'retained' ORDER BY name LIMIT 5`, string(name))
+	if err != nil {
+		return err
+	}
+	children, err := pgx.CollectRows(rows, pgx.RowTo[tenant.Name])
+	if err == nil && len(children) > 0 {
+		return refuse(HasChildren, "tenant %s is the parent of %s: delete or retire those first", name, joinNames(children))
+	}
+	return err
+}

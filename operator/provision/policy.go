@@ -1,0 +1,185 @@
+package provision
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"circle15.dev/internal/authz"
+	"circle15.dev/internal/ids"
+)
+
+// GrantedBy stands in role_grants.created_by of the grants that come from a Policy, so that dropping one from the
+// policy takes it away and a grant made by the tenant's own administrators stays.
+const GrantedBy = "circle15:operator"
+
+// Policy is what a tenant has beside the standard roles and rules: roles and rules of its own, and the roles of its
+// first administrators. A rule with the role, resource and action of a standard rule replaces its level.
+type Policy struct {
+	Roles  []authz.Role `json:"roles,omitempty"`
+	Rules  []authz.Rule `json:"rules,omitempty"`
+	Grants []Grant      `json:"grants,omitempty"`
+}
+
+// Grant gives a role in the whole tenant to an OIDC subject.
+type Grant struct {
+	Subject string `json:"subject"`
+	Role    string `json:"role"`
+}
+
+func (p Policy) check() error {
+	known := map[string]bool{}
+	for _, r := range authz.StandardRoles() {
+		known[r.Name] = true
+	}
+	for _, r := range p.Roles {
+		if r.Name == "" || known[r.Name] {
+			return refuseField(InvalidSpec, "policy.roles", "role %q is empty, standard or named twice", r.Name)
+		}
+		known[r.Name] = true
+	}
+	for _, r := range p.Rules {
+		if !known[r.Role] || r.Resource == "" || r.Action == "" {
+			return refuseField(InvalidSpec, "policy.rules", "a rule needs a known role, a resource and an action; got %q, %q, %q", r.Role, r.Resource, r.Action)
+		}
+		if !slices.Contains([]authz.Level{authz.LevelAggregate, authz.LevelOwn, authz.LevelStation, authz.LevelTenant}, r.Level) {
+			return refuseField(InvalidSpec, "policy.rules", "unknown level %q", r.Level)
+		}
+	}
+	for _, g := range p.Grants {
+		if g.Subject == "" || !known[g.Role] {
+			return refuseField(InvalidSpec, "policy.grants", "a grant needs a subject and a known role; got %q, %q", g.Subject, g.Role)
+		}
+	}
+	return nil
+}
+
+type ruleKey struct{ role, resource, action string }
+
+// effectiveRules are the standard rules and the policy's, which win.
+func (p Policy) effectiveRules() map[ruleKey]authz.Level {
+	rules := map[ruleKey]authz.Level{}
+	for _, list := range [][]authz.Rule{authz.StandardRules(), p.Rules} {
+		for _, r := range list {
+			rules[ruleKey{r.Role, r.Resource, r.Action}] = r.Level
+		}
+	}
+	return rules
+}
+
+// digest tells whether the policy and this release's standard rules are those that were last written.
+func (p Policy) digest() string {
+	text, err := json.Marshal(struct {
+		Policy   Policy
+		Standard []authz.Rule
+		Roles    []authz.Role
+	}{p, authz.StandardRules(), authz.StandardRoles()})
+	if err != nil {
+		panic(err) // plain strings
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// writePolicy brings roles, rules and grants of a schema to the policy; before is the policy written last.
+func writePolicy(s Spec, before Policy) []statement {
+	schema := s.Name.Schema()
+	statements := []statement{upsertRoles(schema, s.Policy), upsertRules(schema, s.Policy)}
+	if stale := staleRules(before, s.Policy); len(stale) > 0 {
+		role, resource, action, _ := ruleColumns(stale)
+		statements = append(statements, statement{`DELETE FROM ` + ident(schema, "role_rules") + ` r
+			USING unnest($1::text[], $2::text[], $3::text[]) AS old (role, resource, action)
+			WHERE (r.role, r.resource, r.action) = (old.role, old.resource, old.action)`, []any{role, resource, action}})
+	}
+	statements = append(statements, setGrants(schema, s.Policy)...)
+	statements = append(statements, dropRoles(schema, before, s.Policy)...)
+	policy, err := json.Marshal(s.Policy)
+	if err != nil {
+		panic(err) // plain strings
+	}
+	return append(statements, statement{`UPDATE circle15.tenants SET policy = $2, policy_digest = $3, updated_at = now() WHERE name = $1`,
+		[]any{string(s.Name), policy, s.Policy.digest()}})
+}
+
+func upsertRoles(schema string, p Policy) statement {
+	var names, zh, en []string
+	var standard []bool
+	add := func(roles []authz.Role, isStandard bool) {
+		for _, r := range roles {
+			names, zh, en, standard = append(names, r.Name), append(zh, r.TitleZH), append(en, r.TitleEN), append(standard, isStandard)
+		}
+	}
+	add(authz.StandardRoles(), true)
+	add(p.Roles, false)
+	table := ident(schema, "roles")
+	return statement{`INSERT INTO ` + table + ` AS r (name, title_zh, title_en, standard)
+		SELECT name, title_zh, title_en, standard FROM unnest($1::text[], $2::text[], $3::text[], $4::bool[]) AS want (name, title_zh, title_en, standard)
+		ON CONFLICT (name) DO UPDATE SET title_zh = excluded.title_zh, title_en = excluded.title_en, standard = excluded.standard,
+			revision = r.revision + 1
+		WHERE (r.title_zh, r.title_en, r.standard) IS DISTINCT FROM (excluded.title_zh, excluded.title_en, excluded.standard)`,
+		[]any{names, zh, en, standard}}
+}
+
+func upsertRules(schema string, p Policy) statement {
+	role, resource, action, level := ruleColumns(p.effectiveRules())
+	return statement{`INSERT INTO ` + ident(schema, "role_rules") + ` AS r (role, resource, action, level)
+		SELECT role, resource, action, level FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS want (role, resource, action, level)
+		ON CONFLICT (role, resource, action) DO UPDATE SET level = excluded.level WHERE r.level <> excluded.level`,
+		[]any{role, resource, action, level}}
+}
+
+func ruleColumns(rules map[ruleKey]authz.Level) (role, resource, action, level []string) {
+	for key, l := range rules {
+		role, resource, action = append(role, key.role), append(resource, key.resource), append(action, key.action)
+		level = append(level, string(l))
+	}
+	return role, resource, action, level
+}
+
+// staleRules are the rules that the old policy added and the new one does not have.
+func staleRules(before, now Policy) map[ruleKey]authz.Level {
+	stale, wanted := map[ruleKey]authz.Level{}, now.effectiveRules()
+	for _, r := range before.Rules {
+		key := ruleKey{r.Role, r.Resource, r.Action}
+		if _, keep := wanted[key]; !keep {
+			stale[key] = r.Level
+		}
+	}
+	return stale
+}
+
+func setGrants(schema string, p Policy) []statement {
+	var grantIDs []uuid.UUID
+	var subjects, roles []string
+	for _, g := range p.Grants {
+		grantIDs, subjects, roles = append(grantIDs, ids.New()), append(subjects, g.Subject), append(roles, g.Role)
+	}
+	table := ident(schema, "role_grants")
+	statements := []statement{{`DELETE FROM ` + table + ` g WHERE g.created_by = $1 AND NOT EXISTS (
+			SELECT FROM unnest($2::text[], $3::text[]) AS want (subject, role)
+			WHERE (want.subject, want.role) = (g.subject, g.role) AND g.station_id IS NULL)`, []any{GrantedBy, subjects, roles}}}
+	if len(p.Grants) > 0 {
+		statements = append(statements, statement{`INSERT INTO ` + table + ` (id, subject, role, created_by)
+			SELECT id, subject, role, $4 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS want (id, subject, role)
+			ON CONFLICT DO NOTHING`, []any{grantIDs, subjects, roles, GrantedBy}})
+	}
+	return statements
+}
+
+// dropRoles removes roles that the old policy added, unless the tenant has granted them meanwhile.
+func dropRoles(schema string, before, now Policy) []statement {
+	var gone []string
+	for _, r := range before.Roles {
+		if !slices.ContainsFunc(now.Roles, func(n authz.Role) bool { return n.Name == r.Name }) {
+			gone = append(gone, r.Name)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return []statement{{`DELETE FROM ` + ident(schema, "roles") + ` r WHERE r.name = ANY ($1) AND NOT r.standard
+		AND NOT EXISTS (SELECT FROM ` + ident(schema, "role_grants") + ` g WHERE g.role = r.name)`, []any{gone}}}
+}

@@ -1,0 +1,199 @@
+package provision
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"circle15.dev/internal/divisions"
+	"circle15.dev/internal/tenant"
+)
+
+// Level is the administrative level of a tenant.
+type Level string
+
+const (
+	Province Level = "province"
+	City     Level = "city"     // prefecture level, or a county-level city directly under a province
+	District Level = "district" // county level
+)
+
+// DeletionPolicy says what Delete may do with a tenant's rows.
+type DeletionPolicy string
+
+const (
+	Retain DeletionPolicy = "Retain" // the schema stays, out of use, and a tenant created again adopts it
+	Delete DeletionPolicy = "Delete" // the schema is dropped
+)
+
+// DefaultCluster is the cluster of a Spec that names none.
+const DefaultCluster = "default"
+
+// Quotas bound a tenant; nil is unlimited.
+type Quotas struct {
+	Stations          *int32 `json:"stations,omitempty"`
+	Staff             *int32 `json:"staff,omitempty"`
+	Residents         *int32 `json:"residents,omitempty"`
+	RequestsPerSecond *int32 `json:"requestsPerSecond,omitempty"`
+}
+
+// Spec is what a tenant should be.
+type Spec struct {
+	Name           tenant.Name
+	DisplayNameZh  string
+	DisplayNameEn  string
+	Level          Level       // immutable
+	Parent         tenant.Name // immutable; empty for a province
+	DivisionCode   string      // immutable; six digits of GB/T 2260, unique among the tenants that are not retained
+	Cluster        string      // immutable; empty: DefaultCluster
+	Quotas         Quotas
+	StandardsPack  string // empty: the platform's default
+	DeletionPolicy DeletionPolicy
+	Policy         Policy
+}
+
+const maxDisplayName = 100
+
+// normalize fills defaults and checks what can be known without the database.
+func (s *Spec) normalize() error {
+	if _, err := tenant.ParseName(string(s.Name)); err != nil {
+		return refuseField(InvalidSpec, "name", "%s", err)
+	}
+	if s.Cluster == "" {
+		s.Cluster = DefaultCluster
+	}
+	if s.DeletionPolicy == "" {
+		s.DeletionPolicy = Retain
+	}
+	if s.DeletionPolicy != Retain && s.DeletionPolicy != Delete {
+		return refuseField(InvalidSpec, "deletionPolicy", "want %s or %s", Retain, Delete)
+	}
+	if err := checkText("displayNameZh", s.DisplayNameZh, true); err != nil {
+		return err
+	}
+	if err := checkText("displayNameEn", s.DisplayNameEn, false); err != nil {
+		return err
+	}
+	if err := checkText("standardsPack", s.StandardsPack, false); err != nil {
+		return err
+	}
+	if err := s.Quotas.check(); err != nil {
+		return err
+	}
+	if err := s.checkLevel(); err != nil {
+		return err
+	}
+	if err := s.checkDivision(); err != nil {
+		return err
+	}
+	return s.Policy.check()
+}
+
+func checkText(field, text string, required bool) error {
+	switch {
+	case required && strings.TrimSpace(text) == "":
+		return refuseField(InvalidSpec, field, "is required")
+	case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
+		return refuseField(InvalidSpec, field, "is not valid text")
+	case utf8.RuneCountInString(text) > maxDisplayName:
+		return refuseField(InvalidSpec, field, "is longer than %d characters", maxDisplayName)
+	}
+	return nil
+}
+
+func (q Quotas) check() error {
+	for field, value := range map[string]*int32{"quotas.stations": q.Stations, "quotas.staff": q.Staff, "quotas.residents": q.Residents} {
+		if value != nil && *value < 0 {
+			return refuseField(InvalidSpec, field, "must not be negative")
+		}
+	}
+	if q.RequestsPerSecond != nil && *q.RequestsPerSecond <= 0 {
+		return refuseField(InvalidSpec, "quotas.requestsPerSecond", "must be positive")
+	}
+	return nil
+}
+
+func (s *Spec) checkLevel() error {
+	switch s.Level {
+	case Province:
+		if s.Parent != "" {
+			return refuseField(WrongParent, "parent", "a province has no parent")
+		}
+	case City, District:
+		if s.Parent == "" {
+			return refuseField(WrongParent, "parent", "a %s needs a parent of level %s", s.Level, s.Level.parent())
+		}
+		if s.Parent == s.Name {
+			return refuseField(WrongParent, "parent", "a tenant is not its own parent")
+		}
+		if _, err := tenant.ParseName(string(s.Parent)); err != nil {
+			return refuseField(InvalidSpec, "parent", "%s", err)
+		}
+	default:
+		return refuseField(InvalidSpec, "level", "want %s, %s or %s", Province, City, District)
+	}
+	return nil
+}
+
+// parent is the level that the parent of a tenant of level l has.
+func (l Level) parent() Level {
+	if l == District {
+		return City
+	}
+	return Province
+}
+
+// checkDivision checks the code against the division table. A county-level division may be a city (Qionghai 469002
+// lies directly under Hainan), so between city and district only the table's province level is told apart.
+func (s *Spec) checkDivision() error {
+	if len(s.DivisionCode) != 6 {
+		return refuseField(InvalidSpec, "divisionCode", "want the six digits of GB/T 2260")
+	}
+	if _, known := divisions.Lookup(s.DivisionCode); !known {
+		return refuseField(UnknownDivision, "divisionCode", "%q is not a division of the table (GB/T 2260)", s.DivisionCode)
+	}
+	if isProvince := strings.HasSuffix(s.DivisionCode, "0000"); isProvince != (s.Level == Province) {
+		return refuseField(InvalidSpec, "divisionCode", "%s is not a division of level %s", s.DivisionCode, s.Level)
+	}
+	return nil
+}
+
+// checkParent checks the row of the parent, or nil.
+func (s *Spec) checkParent(parent *Tenant) error {
+	if s.Level == Province {
+		return nil
+	}
+	if parent == nil || parent.State == StateRetained || parent.State == StateDeleting {
+		return refuseField(UnknownParent, "parent", "there is no tenant %s; create it first", s.Parent)
+	}
+	if parent.Level != s.Level.parent() {
+		return refuseField(WrongParent, "parent", "%s is a %s; the parent of a %s is a %s", s.Parent, parent.Level, s.Level, s.Level.parent())
+	}
+	if parent.DivisionCode[:2] != s.DivisionCode[:2] {
+		return refuseField(WrongParent, "parent", "division %s is not in the province of %s (%s)", s.DivisionCode, s.Parent, parent.DivisionCode)
+	}
+	return nil
+}
+
+// checkUnchanged refuses a spec that would change what is fixed at creation.
+func (s *Spec) checkUnchanged(row *Tenant) error {
+	for _, field := range []struct{ name, had, wants string }{
+		{"level", string(row.Level), string(s.Level)},
+		{"parent", string(row.Parent), string(s.Parent)},
+		{"divisionCode", row.DivisionCode, s.DivisionCode},
+		{"cluster", row.Cluster, s.Cluster},
+	} {
+		if field.had != field.wants {
+			return refuseField(ImmutableField, field.name, "is %q and cannot become %q", field.had, field.wants)
+		}
+	}
+	return nil
+}
+
+// mark is the ownership mark: the comment on a tenant's schema and role.
+type mark struct {
+	Installation uuid.UUID `json:"installation"`
+	Tenant       uuid.UUID `json:"tenant"`
+	Version      int       `json:"version,omitempty"` // of the schema, so that it can be adopted without its ledger
+}
