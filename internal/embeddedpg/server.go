@@ -235,6 +235,9 @@ func (s *Server) PID() int { return s.process.pid }
 // Port is the loopback port.
 func (s *Server) Port() int { return s.port }
 
+// SocketDir is the folder of the server's Unix socket.
+func (s *Server) SocketDir() string { return s.socketDir }
+
 // Version is the version of the server, for example "15.18".
 func (s *Server) Version() string { return s.bin.Version }
 
