@@ -29,7 +29,7 @@ var catalog = []struct {
 	{"caseSessions", []string{"list", "create"}},
 	{"referrals", []string{"list", "create", "update"}},
 	{"followUps", []string{"list", "create"}},
-	{"visits", []string{"get", "list", "plan", "record", "update", "complete", "cancel", "void", "sync"}},
+	{"visits", []string{"get", "list", "plan", "record", "update", "complete", "cancel", "sync", "void"}},
 	{"activities", []string{"get", "list", "create", "update", "hold", "cancel", "void"}},
 	{"groups", []string{"get", "list", "create", "update", "advance"}},
 	{"groupSessions", []string{"list", "create"}},

@@ -73,7 +73,8 @@ func TestTheWidestLevelOfAllGrantsCounts(t *testing.T) {
 }
 
 func TestWhatNoRuleAllowsIsDenied(t *testing.T) {
-	s := compile(t, StandardRules(), Grant{Subject: "lin", Role: "social_worker", Station: &guoxing}, Grant{Subject: "wu", Role: "no_such_role"})
+	s := compile(t, StandardRules(),
+		Grant{Subject: "lin", Role: "social_worker", Station: &guoxing}, Grant{Subject: "wu", Role: "no_such_role"})
 	for _, tc := range [][3]string{
 		{"lin", "cases", "delete"}, {"lin", "roleGrants", "create"}, {"lin", "", ""}, {"lin", Any, Any}, {"lin", other, other},
 		{"wu", "cases", "get"}, {"nobody", "cases", "get"}, {"", "cases", "get"},

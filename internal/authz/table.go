@@ -75,7 +75,7 @@ func (c *compilation) table(role string) (*table, error) {
 	}
 	rules := slices.Clone(c.rules[role])
 	slices.SortFunc(rules, func(a, b Rule) int {
-		return cmp.Or(strings.Compare(a.Resource, b.Resource), strings.Compare(a.Action, b.Action), strings.Compare(string(a.Level), string(b.Level)))
+		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Action, b.Action), cmp.Compare(a.Level, b.Level))
 	})
 	id := digestOf(rules)
 	t, ok := c.compiler.tables.Get(id)
