@@ -11,8 +11,8 @@ import (
 type lane struct {
 	tenant tenant.Name
 
-	slots  uint64 // the set of slots that are the tenant's home: they have served it or are about to
-	served uint64 // the set of slots whose present connection has served it
+	homes  uint64 // the set of slots where its requests go first
+	served uint64 // the set of slots whose present connection has served it, at home or not
 	held   int    // connections its requests hold now
 
 	first, last *waiter // its waiting requests, oldest first
@@ -23,9 +23,9 @@ type lane struct {
 }
 
 // crowded says that the tenant's own requests hold as many connections as it has homes: it has earned another one.
-func (l *lane) crowded() bool { return l.held >= bits.OnesCount64(l.slots) }
+func (l *lane) crowded() bool { return l.held >= bits.OnesCount64(l.homes) }
 
-func (l *lane) idle() bool { return l.slots == 0 && l.held == 0 && l.first == nil }
+func (l *lane) idle() bool { return l.homes|l.served == 0 && l.held == 0 && l.first == nil }
 
 // waiter is a request that waits for a connection.
 type waiter struct {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 )
 
 const (
@@ -16,10 +17,8 @@ const (
 	heartbeat = 400 * time.Millisecond
 	// maxListenPause bounds the pause between attempts to listen again, and with it how old news may be.
 	maxListenPause = 800 * time.Millisecond
-	// gather is how long a listener waits for more notifications after one, to handle a burst at once.
-	gather = 2 * time.Millisecond
-	// gatherMost bounds one burst.
-	gatherMost = 1000
+	// gather is how long a listener collects more notifications after one, to handle a burst at once.
+	gather = 5 * time.Millisecond
 )
 
 var channelPattern = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
@@ -44,6 +43,9 @@ type listener struct {
 // newListener takes a connection configuration of its own.
 func newListener(name string, config *pgconn.Config, channel string) *listener {
 	l := &listener{name: name, config: config.Copy(), channel: channel, down: func() {}}
+	l.config.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.DeadlineContextWatcherHandler{Conn: pg.Conn()} // a wait that is over ends at once
+	}
 	l.config.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) {
 		l.payloads = append(l.payloads, n.Payload)
 	}
@@ -114,12 +116,10 @@ func (l *listener) session(ctx context.Context) error {
 func (l *listener) receive(ctx context.Context, pg *pgconn.PgConn) error {
 	err := receiveFor(ctx, pg, heartbeat)
 	if err == nil {
-		for len(l.payloads) < gatherMost {
-			if err := receiveFor(ctx, pg, gather); err != nil {
-				return ignoreTimeout(ctx, pg, err)
-			}
+		for end := time.Now().Add(gather); err == nil; {
+			err = receiveFor(ctx, pg, time.Until(end))
 		}
-		return nil
+		return ignoreTimeout(ctx, pg, err)
 	}
 	if err := ignoreTimeout(ctx, pg, err); err != nil {
 		return err

@@ -36,7 +36,7 @@ const (
 	slotBusy
 )
 
-// slot is the place of one connection; its lanes are the tenants at home there.
+// slot is the place of one connection; its lanes are the tenants that it is a home of or has served.
 type slot struct {
 	state    slotState
 	conn     *conn
@@ -157,8 +157,11 @@ func (p *pool) request(ctx context.Context, n tenant.Name) (*conn, error) {
 
 // free takes an idle connection that the lane may have at once.
 func (p *pool) free(l *lane) *conn {
-	if own := l.slots & p.idle; own != 0 {
+	if own := l.homes & p.idle; own != 0 {
 		return p.take(l, bits.TrailingZeros64(own))
+	}
+	if known := l.served & p.idle; known != 0 {
+		return p.take(l, bits.TrailingZeros64(known))
 	}
 	if !l.crowded() {
 		p.openHomes(l)
@@ -185,7 +188,7 @@ func (p *pool) roomiest(l *lane) int {
 	now := time.Time{}
 	for i := range p.slots {
 		s := &p.slots[i]
-		if l.slots&(1<<i) != 0 {
+		if l.homes&(1<<i) != 0 {
 			continue
 		}
 		if s.state == slotEmpty && s.failures > 0 {
@@ -204,7 +207,7 @@ func (p *pool) roomiest(l *lane) int {
 			bestInUse = i
 		}
 	}
-	if best < 0 && l.slots == 0 {
+	if best < 0 && l.homes == 0 {
 		return bestInUse
 	}
 	return best
@@ -212,10 +215,10 @@ func (p *pool) roomiest(l *lane) int {
 
 // settleIn makes slot i a home of the lane.
 func (p *pool) settleIn(l *lane, i int) {
-	if l.slots&(1<<i) == 0 {
-		l.slots |= 1 << i
+	if (l.homes|l.served)&(1<<i) == 0 {
 		p.slots[i].lanes = append(p.slots[i].lanes, l)
 	}
+	l.homes |= 1 << i
 }
 
 // take gives the idle or just freed connection of slot i to a request of the lane.
@@ -223,8 +226,11 @@ func (p *pool) take(l *lane, i int) *conn {
 	s := &p.slots[i]
 	s.state = slotBusy
 	p.idle &^= 1 << i
-	p.settleIn(l, i)
 	if l.served&(1<<i) == 0 {
+		if l.homes&(1<<i) == 0 {
+			s.lanes = append(s.lanes, l)
+			p.counts.foreign++
+		}
 		l.served |= 1 << i
 		s.served++
 	}
@@ -335,8 +341,8 @@ func (p *pool) offer(i int, now time.Time) {
 	p.armSpill()
 }
 
-// pick is the lane that slot i serves next: of the lanes at home there the one served longest ago, else one that may
-// go anywhere. Now and then an aged lane of another home comes first.
+// pick is the lane that slot i serves next: of the lanes at home there the one served longest ago, else one that it has
+// served before, else one that may go anywhere. Now and then an aged lane of another home comes first.
 func (p *pool) pick(i int, now time.Time) *lane {
 	if p.ring.front == nil {
 		return nil
@@ -344,19 +350,26 @@ func (p *pool) pick(i int, now time.Time) *lane {
 	s := &p.slots[i]
 	if s.ownTurns >= foreignTurn && now.Sub(p.ring.front.first.since) > agedWait {
 		s.ownTurns = 0
-		p.counts.foreign++
 		return p.ring.front
 	}
 	for l := p.ring.front; l != nil; l = l.next {
-		if l.slots&(1<<i) != 0 {
+		if l.homes&(1<<i) != 0 {
 			s.ownTurns++
 			return l
 		}
 	}
+	s.ownTurns = 0
 	for l := p.ring.front; l != nil; l = l.next {
-		if l.crowded() || now.Sub(l.first.since) >= p.limits.SpillDelay {
-			s.ownTurns = 0
-			p.counts.foreign++
+		if l.served&(1<<i) != 0 {
+			return l
+		}
+	}
+	for l := p.ring.front; l != nil; l = l.next {
+		if l.crowded() {
+			p.settleIn(l, i)
+			return l
+		}
+		if now.Sub(l.first.since) >= p.limits.SpillDelay {
 			return l
 		}
 	}
@@ -391,7 +404,7 @@ func (p *pool) serveAged() {
 
 // openHomes opens the lane's homes that have lost their connection.
 func (p *pool) openHomes(l *lane) {
-	for rest := l.slots; rest != 0; rest &= rest - 1 {
+	for rest := l.homes; rest != 0; rest &= rest - 1 {
 		if i := bits.TrailingZeros64(rest); p.slots[i].state == slotEmpty {
 			p.dial(i)
 		}
@@ -494,17 +507,17 @@ func (p *pool) bury(c *conn) {
 	}()
 }
 
-// evict takes slot i from the homes of all tenants that do not wait.
+// evict has the tenants forget slot i; only those that wait keep their home there.
 func (p *pool) evict(i int) {
 	s := &p.slots[i]
 	kept := s.lanes[:0]
 	for _, l := range s.lanes {
 		l.served &^= 1 << i
-		if l.first != nil {
+		if l.first != nil && l.homes&(1<<i) != 0 {
 			kept = append(kept, l)
 			continue
 		}
-		l.slots &^= 1 << i
+		l.homes &^= 1 << i
 		p.forgetIfIdle(l)
 	}
 	clear(s.lanes[len(kept):])

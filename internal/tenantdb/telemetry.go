@@ -53,7 +53,7 @@ type Stats struct {
 
 	Acquired, Waited int64   // requests that got a connection, requests that had to wait for one
 	WaitSeconds      float64 // time they waited, in all
-	Foreign          int64   // requests served by a connection that was not the tenant's own
+	Foreign          int64   // times a connection served a tenant for the first time without being its home
 	Opened           int64   // connections opened
 	Recycled         int64   // connections replaced for age, idleness or the number of tenants they had served
 	Discarded        int64   // connections closed because a request left them unclear
@@ -113,7 +113,7 @@ func observe(db *DB) (metric.Registration, error) {
 	counter("acquired", "{request}", "Requests that got a connection.", func(s Stats) int64 { return s.Acquired })
 	counter("waited", "{request}", "Requests that had to wait for a connection.", func(s Stats) int64 { return s.Waited })
 	counter("waited.time", "us", "Time requests waited for a connection.", func(s Stats) int64 { return int64(s.WaitSeconds * 1e6) })
-	counter("foreign", "{request}", "Requests served by a connection new to their tenant.", func(s Stats) int64 { return s.Foreign })
+	counter("foreign", "{request}", "Requests served by a connection that was neither their tenant's home nor had served it.", func(s Stats) int64 { return s.Foreign })
 	counter("connections.opened", "{connection}", "Connections opened.", func(s Stats) int64 { return s.Opened })
 	counter("connections.recycled", "{connection}", "Connections replaced by the rules.", func(s Stats) int64 { return s.Recycled })
 	counter("connections.discarded", "{connection}", "Connections closed as unclear.", func(s Stats) int64 { return s.Discarded })

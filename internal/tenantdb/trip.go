@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -47,6 +48,7 @@ type trip struct {
 	owed    []reply
 	next    int
 	fresh   []*prepared // parsed in this trip; forgotten at its end if the server has not confirmed them
+	closing int         // evicted statements whose names this trip closes
 	guessed bool        // a fresh statement is sent with the shape another connection has learned
 }
 
@@ -55,6 +57,7 @@ func (c *conn) start(ctx context.Context) *trip {
 	t := &c.trip
 	t.pl = c.pg.StartPipeline(ctx)
 	t.owed, t.next, t.fresh, t.guessed = t.owed[:0], 0, t.fresh[:0], false
+	t.closing = len(c.stmts.evicted)
 	for _, name := range c.stmts.evicted {
 		t.pl.SendDeallocate(name)
 		t.owe(replyClosed, nil)
@@ -109,7 +112,7 @@ func (t *trip) describe() error {
 	if err := t.pl.Flush(); err != nil {
 		return err
 	}
-	t.c.stmts.evicted = t.c.stmts.evicted[:0]
+	t.closed()
 	_, err := t.settle()
 	return err
 }
@@ -129,8 +132,14 @@ func (t *trip) sync() error {
 	if err := t.pl.Sync(); err != nil {
 		return err
 	}
-	t.c.stmts.evicted = t.c.stmts.evicted[:0]
+	t.closed()
 	return nil
+}
+
+// closed forgets the names that the server has been told to close; those evicted since start are for the next trip.
+func (t *trip) closed() {
+	t.c.stmts.evicted = slices.Delete(t.c.stmts.evicted, 0, t.closing)
+	t.closing = 0
 }
 
 // settle reads replies up to the next one that carries the result of a query, and returns its reader; nil when all

@@ -1,0 +1,184 @@
+package tenantdb_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/tenant"
+	"circle15.dev/internal/tenantdb"
+)
+
+func setState(t testing.TB, n tenant.Name, state string) {
+	t.Helper()
+	mustAdmin(t, `update circle15.tenants set state = '%s' where name = '%s'`, state, n)
+}
+
+func TestASuspendedTenantIsRefusedWithinASecond(t *testing.T) {
+	n := newTenants(t, 1)[0]
+	db := open(t, nil)
+	if _, err := title(in(t, n), db); err != nil {
+		t.Fatal(err)
+	}
+	setState(t, n, "suspended")
+	eventually(t, time.Second, "the tenant is suspended", func() bool {
+		_, err := title(in(t, n), db)
+		return apierr.KindOf(err) == apierr.Suspended
+	})
+	for door, through := range doors {
+		if _, err := through(in(t, n), db, tenantdb.SQL(`SELECT '1'`)); apierr.KindOf(err) != apierr.Suspended {
+			t.Errorf("through %s: %v", door, err)
+		}
+	}
+	setState(t, n, "active")
+	eventually(t, time.Second, "the tenant is active again", func() bool {
+		_, err := title(in(t, n), db)
+		return err == nil
+	})
+}
+
+func TestATenantThatIsNotServedIsAsIfItDidNotExist(t *testing.T) {
+	n := newTenants(t, 1)[0]
+	db := open(t, nil)
+	_, unknown := title(in(t, "no-such-city"), db)
+	wantKind(t, unknown, apierr.Denied)
+	for _, state := range []string{"provisioning", "deleting", "retained", "nonsense"} {
+		setState(t, n, state)
+		eventually(t, time.Second, "the tenant is "+state, func() bool {
+			_, err := title(in(t, n), db)
+			return err != nil && err.Error() == unknown.Error()
+		})
+	}
+	setState(t, n, "active")
+	eventually(t, time.Second, "the tenant is active", func() bool { _, err := title(in(t, n), db); return err == nil })
+	mustAdmin(t, `delete from circle15.tenants where name = '%s'`, n)
+	eventually(t, time.Second, "the tenant is gone", func() bool {
+		_, err := title(in(t, n), db)
+		return err != nil && err.Error() == unknown.Error()
+	})
+}
+
+func TestANewTenantIsServedWithinASecond(t *testing.T) {
+	db := open(t, nil)
+	n := newTenants(t, 1)[0]
+	eventually(t, time.Second, "the new tenant is served", func() bool { _, err := title(in(t, n), db); return err == nil })
+}
+
+func TestTheDirectoryAnswersLookups(t *testing.T) {
+	names := newTenants(t, 2)
+	directory, err := tenantdb.OpenDirectory(t.Context(), server.app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer directory.Close()
+	want := tenantdb.Placement{Tenant: names[0], Cluster: "main", State: tenantdb.StateActive, SchemaVersion: 1}
+	if got, ok := directory.Lookup(names[0]); !ok || got != want {
+		t.Errorf("%+v, %v; want %+v", got, ok, want)
+	}
+	if _, ok := directory.Lookup("no-such-city"); ok {
+		t.Error("an unknown tenant was found")
+	}
+	found := 0
+	for _, p := range directory.All() {
+		if p.Tenant == names[0] || p.Tenant == names[1] {
+			found++
+		}
+	}
+	if found != 2 {
+		t.Errorf("%d of 2 tenants are listed", found)
+	}
+	setState(t, names[1], "suspended")
+	if err := directory.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := directory.Lookup(names[1]); got.State != tenantdb.StateSuspended {
+		t.Errorf("after Refresh: %+v", got)
+	}
+}
+
+// The listener's connection is lost again and again; what changes meanwhile is still known within a second.
+func TestTheDirectoryOutlivesItsConnection(t *testing.T) {
+	n := newTenants(t, 1)[0]
+	directory, err := tenantdb.OpenDirectory(t.Context(), server.app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer directory.Close()
+	for round := range 4 {
+		state := []string{"suspended", "active"}[round%2]
+		mustAdmin(t, `select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'circle15_app';
+			update circle15.tenants set state = '%s' where name = '%s'`, state, n)
+		eventually(t, time.Second, "the directory knows the state "+state, func() bool {
+			p, _ := directory.Lookup(n)
+			return p.State == state
+		})
+	}
+}
+
+func TestManyChangesAtOnceAreFollowed(t *testing.T) {
+	names := newTenants(t, 300)
+	directory, err := tenantdb.OpenDirectory(t.Context(), server.app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer directory.Close()
+	mustAdmin(t, `update circle15.tenants set schema_version = 2 where name >= 'city' and name < 'citz'`)
+	eventually(t, time.Second, "all versions are known", func() bool {
+		for _, n := range names {
+			if p, _ := directory.Lookup(n); p.SchemaVersion != 2 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func TestADirectoryWithoutADatabaseDoesNotOpen(t *testing.T) {
+	if _, err := tenantdb.OpenDirectory(t.Context(), "postgres://x:x@127.0.0.1:1/x"); err == nil {
+		t.Error("it opened")
+	}
+}
+
+func TestNotificationsAndGapsReachTheSubscriber(t *testing.T) {
+	db := open(t, nil)
+	var mu sync.Mutex
+	var payloads []string
+	gaps := 0
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	err := db.Listen(ctx, "circle15_policy", func(cluster, payload string) {
+		mu.Lock()
+		defer mu.Unlock()
+		payloads = append(payloads, cluster+" "+payload)
+	}, func(string) {
+		mu.Lock()
+		defer mu.Unlock()
+		gaps++
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func() (int, []string) {
+		mu.Lock()
+		defer mu.Unlock()
+		return gaps, payloads
+	}
+	eventually(t, 5*time.Second, "listening begins with a gap", func() bool { g, _ := read(); return g == 1 })
+	mustAdmin(t, `notify circle15_policy, 't_a:2'; notify circle15_policy, 't_b:7'`)
+	eventually(t, time.Second, "both payloads", func() bool { _, p := read(); return len(p) == 2 })
+	if _, p := read(); p[0] != "main t_a:2" || p[1] != "main t_b:7" {
+		t.Errorf("payloads %q", p)
+	}
+	mustAdmin(t, `select pg_terminate_backend(pid, 5000) from pg_stat_activity where query = 'listen circle15_policy'`)
+	eventually(t, time.Second, "the loss of the connection is a gap", func() bool { g, _ := read(); return g >= 2 })
+	eventually(t, 5*time.Second, "payloads come again", func() bool {
+		mustAdmin(t, `notify circle15_policy, 't_c:1'`)
+		_, p := read()
+		return len(p) > 2
+	})
+	if err := db.Listen(ctx, "x; drop table y", nil, nil); err == nil {
+		t.Error("a channel that is not a name was accepted")
+	}
+}
