@@ -5,18 +5,17 @@
 package v1alpha1
 
 import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/scheme"
 )
 
 // GroupVersion is circle15.dev/v1alpha1.
 var GroupVersion = schema.GroupVersion{Group: "circle15.dev", Version: "v1alpha1"}
 
-var builder = &scheme.Builder{GroupVersion: GroupVersion}
-
 // AddToScheme registers the types of this package.
-var AddToScheme = builder.AddToScheme
-
-func init() {
-	builder.Register(&Tenant{}, &TenantList{}, &DatabaseCluster{}, &DatabaseClusterList{})
+func AddToScheme(s *runtime.Scheme) error {
+	s.AddKnownTypes(GroupVersion, &Tenant{}, &TenantList{}, &DatabaseCluster{}, &DatabaseClusterList{})
+	metav1.AddToGroupVersion(s, GroupVersion)
+	return nil
 }

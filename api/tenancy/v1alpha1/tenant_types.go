@@ -47,13 +47,14 @@ const (
 // TenantSpec is what the province asks for.
 //
 // +kubebuilder:validation:XValidation:rule="self.level == 'province' ? !has(self.parent) : has(self.parent)",message="a province has no parent; a city needs its province and a district its city as parent"
-// +kubebuilder:validation:XValidation:rule="!has(self.divisionCode) || (self.level == 'province' ? self.divisionCode.endsWith('0000') : self.level == 'city' ? self.divisionCode.endsWith('00') && !self.divisionCode.endsWith('0000') : !self.divisionCode.endsWith('00'))",message="the division code must be of the level: NN0000 for a province, NNNN00 for a city, else a district or county"
+// +kubebuilder:validation:XValidation:rule="(self.level == 'province') == self.divisionCode.endsWith('0000')",message="the division code must be of the level: NN0000 for a province, another code for a city or district"
 // +kubebuilder:validation:XValidation:rule="!has(self.database) || !(has(self.database.cluster) && has(self.database.class))",message="name a database cluster or a class, not both"
 type TenantSpec struct {
 	// DisplayName is shown to people.
 	DisplayName DisplayName `json:"displayName"`
 
-	// Level is province, city or district. It cannot change.
+	// Level is province, city (prefecture level, or a county-level city directly under a province) or district. It
+	// cannot change.
 	//
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the level cannot change"
 	Level Level `json:"level"`
@@ -67,10 +68,9 @@ type TenantSpec struct {
 
 	// DivisionCode is the six-digit code of GB/T 2260, for example "460100". No two tenants share one.
 	//
-	// +optional
 	// +kubebuilder:validation:Pattern=`^[1-9][0-9]{5}$`
 	// +kubebuilder:validation:MaxLength=6
-	DivisionCode string `json:"divisionCode,omitempty"`
+	DivisionCode string `json:"divisionCode"`
 
 	// Database says where the tenant's schema is placed; the cluster with most free capacity by default.
 	//
@@ -311,7 +311,7 @@ type TenantCounts struct {
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z][a-z0-9-]{0,38}[a-z0-9]$')",message="the name must be 2 to 40 lower-case letters, digits and hyphens, starting with a letter, because it names the schema"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.readyTime) || (has(self.spec.divisionCode) == has(oldSelf.spec.divisionCode) && (!has(self.spec.divisionCode) || self.spec.divisionCode == oldSelf.spec.divisionCode))",message="the division code cannot change once the tenant was Ready"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.readyTime) || self.spec.divisionCode == oldSelf.spec.divisionCode",message="the division code cannot change once the tenant was Ready"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.readyTime) || (has(self.spec.database) == has(oldSelf.spec.database) && (!has(self.spec.database) || self.spec.database == oldSelf.spec.database))",message="the database placement cannot change once the tenant was Ready"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.parent) || self.spec.parent != self.metadata.name",message="a tenant cannot be its own parent"
 type Tenant struct {

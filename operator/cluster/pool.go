@@ -1,0 +1,100 @@
+// Package cluster keeps the operator's connections to the PostgreSQL clusters that DatabaseCluster objects name.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+
+	"circle15.dev/operator/provision"
+)
+
+// ErrUnknown says that no DatabaseCluster of the name is prepared (yet).
+var ErrUnknown = errors.New("the database cluster is not prepared")
+
+// Handle is a prepared cluster. Work on its tenants goes through Do, which bounds how much runs at once.
+type Handle struct {
+	Provisioner *provision.Provisioner
+	Class       string
+	Capacity    int32
+
+	slots   chan struct{}
+	version string // resource versions of what it was opened from
+}
+
+// Do runs work when one of the cluster's few places is free, so that thousands of new tenants do not crowd a
+// PostgreSQL out.
+func (h *Handle) Do(ctx context.Context, work func(ctx context.Context, p *provision.Provisioner) error) error {
+	select {
+	case h.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-h.slots }()
+	return work(ctx, h.Provisioner)
+}
+
+// Pool holds the prepared clusters by name. It is safe for concurrent use.
+type Pool struct {
+	mu       sync.RWMutex
+	clusters map[string]*Handle
+}
+
+// NewPool returns an empty pool.
+func NewPool() *Pool { return &Pool{clusters: map[string]*Handle{}} }
+
+// Get returns a prepared cluster, or ErrUnknown.
+func (p *Pool) Get(name string) (*Handle, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if h, ok := p.clusters[name]; ok {
+		return h, nil
+	}
+	return nil, ErrUnknown
+}
+
+// Names are the prepared clusters, sorted.
+func (p *Pool) Names() []string {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return slices.Sorted(maps.Keys(p.clusters))
+}
+
+// put replaces the cluster of that name and closes the one before, once its work is done.
+func (p *Pool) put(name string, h *Handle) {
+	p.mu.Lock()
+	before := p.clusters[name]
+	p.clusters[name] = h
+	p.mu.Unlock()
+	retire(before)
+}
+
+// remove forgets a cluster.
+func (p *Pool) remove(name string) {
+	p.mu.Lock()
+	before := p.clusters[name]
+	delete(p.clusters, name)
+	p.mu.Unlock()
+	retire(before)
+}
+
+// Close gives up every connection.
+func (p *Pool) Close() {
+	for _, name := range p.Names() {
+		p.remove(name)
+	}
+}
+
+func retire(h *Handle) {
+	if h == nil {
+		return
+	}
+	go func() {
+		for range cap(h.slots) { // every place free: nobody works on it any more
+			h.slots <- struct{}{}
+		}
+		h.Provisioner.Close()
+	}()
+}

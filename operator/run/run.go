@@ -1,0 +1,123 @@
+// Package run is the operator as a program: flags, manager, controllers. End-to-end tests start it in-process.
+package run
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"circle15.dev/api/tenancy/v1alpha1"
+	"circle15.dev/operator/cluster"
+	operatortenant "circle15.dev/operator/tenant"
+)
+
+// Options are the operator's settings; every one is a flag.
+type Options struct {
+	Namespace      string
+	MetricsAddress string
+	HealthAddress  string
+	LeaderElect    bool
+	Workers        int
+	DriftEvery     time.Duration
+	IsolationEvery time.Duration
+	DumpFolder     string
+	LogLevel       slog.Level
+
+	// For tests.
+	AfterPhase func(label string) error
+	Now        func() time.Time
+}
+
+// ParseFlags reads the command line; an unknown flag is an error.
+func ParseFlags(args []string) (Options, error) {
+	o := Options{Now: time.Now}
+	var level string
+	flags := pflag.NewFlagSet("circle15-operator", pflag.ContinueOnError)
+	flags.StringVar(&o.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the connection Secrets and of the leader's lease")
+	flags.StringVar(&o.MetricsAddress, "metrics-address", "127.0.0.1:8080", "address of the Prometheus metrics; 0 for none")
+	flags.StringVar(&o.HealthAddress, "health-address", "127.0.0.1:8081", "address of /healthz and /readyz; 0 for none")
+	flags.BoolVar(&o.LeaderElect, "leader-elect", false, "work only while holding the lease, so that replicas do not get in each other's way")
+	flags.IntVar(&o.Workers, "workers", 8, "tenants worked on at a time")
+	flags.DurationVar(&o.DriftEvery, "drift-every", 5*time.Minute, "how often each cluster's catalogs are compared with what should be there")
+	flags.DurationVar(&o.IsolationEvery, "isolation-every", 6*time.Hour, "how often isolation is proven again without a change")
+	flags.StringVar(&o.DumpFolder, "dump-folder", "", "folder for the final dump of a tenant that is dropped; empty for none")
+	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	return o, o.LogLevel.UnmarshalText([]byte(level))
+}
+
+// Scheme knows the types that the operator works with.
+func Scheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(s))
+	utilruntime.Must(v1alpha1.AddToScheme(s))
+	return s
+}
+
+// Operator runs until the context ends; it finishes what it is doing within a bound.
+func Operator(ctx context.Context, config *rest.Config, o Options) error {
+	logger := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: o.LogLevel}))
+	ctrl.SetLogger(logr.FromSlogHandler(logger.Handler()))
+	config = rest.CopyConfig(config)
+	config.QPS, config.Burst = 200, 400 // the API server's own fairness bounds us
+	grace := 20 * time.Second
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                        Scheme(),
+		Metrics:                       server.Options{BindAddress: o.MetricsAddress},
+		HealthProbeBindAddress:        o.HealthAddress,
+		LeaderElection:                o.LeaderElect,
+		LeaderElectionID:              "circle15-operator",
+		LeaderElectionNamespace:       o.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       &grace,
+	})
+	if err != nil {
+		return err
+	}
+	clusters := cluster.NewPool()
+	defer clusters.Close()
+	if err := register(ctx, mgr, clusters, o); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+func register(ctx context.Context, mgr ctrl.Manager, clusters *cluster.Pool, o Options) error {
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.Tenant{}, operatortenant.ParentIndex, operatortenant.IndexParent); err != nil {
+		return err
+	}
+	databases := &cluster.Reconciler{Client: mgr.GetClient(), Secrets: mgr.GetAPIReader(), Pool: clusters, Namespace: o.Namespace}
+	if err := databases.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	drifted := make(chan event.TypedGenericEvent[*v1alpha1.Tenant])
+	tenants := &operatortenant.Reconciler{
+		Client: mgr.GetClient(), Clusters: clusters, Recorder: mgr.GetEventRecorder("circle15-operator"), Now: o.Now,
+		Workers: o.Workers, IsolationEvery: o.IsolationEvery, Dump: dumpInto(o.DumpFolder, clusters),
+		AfterPhase: o.AfterPhase, Drifted: drifted,
+	}
+	if err := tenants.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	if err := mgr.Add(&operatortenant.DriftScan{Clusters: clusters, Every: o.DriftEvery, Drifted: drifted}); err != nil {
+		return err
+	}
+	if err := mgr.AddHealthzCheck("alive", healthz.Ping); err != nil {
+		return err
+	}
+	return mgr.AddReadyzCheck("alive", healthz.Ping)
+}

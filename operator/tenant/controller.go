@@ -1,0 +1,132 @@
+// Package tenant reconciles Tenant objects: a schema, a role and policies on a PostgreSQL cluster for each.
+//
+// Reconcile reads: get, finalizer first, scope, deferred status, phases in a list. Each phase looks at what exists and
+// does what is missing, so the operator may be killed between any two, or within one.
+package tenant
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"circle15.dev/api/tenancy/v1alpha1"
+	"circle15.dev/operator/cluster"
+	"circle15.dev/operator/status"
+)
+
+// Reconciler reconciles Tenants.
+type Reconciler struct {
+	Client   client.Client
+	Clusters *cluster.Pool
+	Recorder events.EventRecorder
+	// Now is the clock of grace periods.
+	Now func() time.Time
+	// Workers is how many tenants are worked on at a time; each DatabaseCluster has a bound of its own.
+	Workers int
+	// IsolationEvery is how often isolation is proven again without a change.
+	IsolationEvery time.Duration
+	// Dump writes a final dump before a schema is dropped; nil where no dump location is set.
+	Dump Dumper
+	// AfterPhase, if set, is called after each phase with its label; its error ends the reconciliation there, as a crash
+	// would.
+	AfterPhase func(label string) error
+	// Drifted are the tenants in which the drift scan found something to repair.
+	Drifted chan event.TypedGenericEvent[*v1alpha1.Tenant]
+}
+
+// SetupWithManager registers the controller. Objects that were there before the operator started are queued with a
+// lower priority than new ones (controller-runtime's priority queue), so that a resync never delays onboarding.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("tenant").
+		For(&v1alpha1.Tenant{}, builder.WithPredicates(predicate.Or(
+			predicate.GenerationChangedPredicate{}, deletionStarted(),
+		))).
+		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(r.children), builder.WithPredicates(becameReady())).
+		Watches(&v1alpha1.DatabaseCluster{}, handler.EnqueueRequestsFromMapFunc(r.waiting), builder.WithPredicates(becamePrepared())).
+		WatchesRawSource(source.TypedChannel(r.Drifted, handler.TypedEnqueueRequestsFromMapFunc(
+			func(_ context.Context, t *v1alpha1.Tenant) []reconcile.Request {
+				return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(t)}}
+			}))).
+		WithOptions(controller.Options{MaxConcurrentReconciles: max(1, r.Workers), RateLimiter: backoff()}).
+		Complete(r)
+}
+
+// Reconcile brings one tenant in line with its object.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ctrl.Result, err error) {
+	var t v1alpha1.Tenant
+	if err := r.Client.Get(ctx, req.NamespacedName, &t); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if t.DeletionTimestamp.IsZero() && !controllerutil.ContainsFinalizer(&t, v1alpha1.Finalizer) {
+		before := t.DeepCopy()
+		controllerutil.AddFinalizer(&t, v1alpha1.Finalizer)
+		if err := r.Client.Patch(ctx, &t, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+			return ctrl.Result{}, client.IgnoreNotFound(err)
+		}
+	}
+	s := &scope{tenant: &t, before: t.Status.DeepCopy()}
+	t.Status.ObservedGeneration = t.Generation
+	defer func() {
+		setReady(s, err)
+		err = errors.Join(conclude(err), status.Patch(ctx, r.Client, &t, s.before, &t.Status))
+	}()
+	if !t.DeletionTimestamp.IsZero() {
+		return r.run(ctx, s, r.deletionPhases())
+	}
+	return r.run(ctx, s, r.phases())
+}
+
+// scope is what the phases of one reconciliation share.
+type scope struct {
+	tenant *v1alpha1.Tenant
+	before *v1alpha1.TenantStatus // as last written
+	handle *cluster.Handle        // set by the first phase
+	did    []string               // steps of provisioning that had something to do
+	again  time.Duration          // when to look again; 0: when something happens
+	stop   bool                   // no further phase
+}
+
+type phase struct {
+	label string
+	run   func(ctx context.Context, s *scope) error
+}
+
+func (r *Reconciler) run(ctx context.Context, s *scope, phases []phase) (ctrl.Result, error) {
+	for _, p := range phases {
+		if err := p.run(ctx, s); err != nil {
+			r.tellFailure(s, p.label, err)
+			return ctrl.Result{}, err
+		}
+		if r.AfterPhase != nil {
+			if err := r.AfterPhase(p.label); err != nil {
+				return ctrl.Result{}, err
+			}
+		}
+		if s.stop {
+			break
+		}
+	}
+	return ctrl.Result{RequeueAfter: s.again, Priority: lowPriority(s)}, nil
+}
+
+// lowPriority keeps a look that nothing asked for behind new tenants; a deletion that waits is not such a look.
+func lowPriority(s *scope) *int {
+	if s.again == 0 || !s.tenant.DeletionTimestamp.IsZero() {
+		return nil
+	}
+	low := handler.LowPriority
+	return &low
+}

@@ -1,0 +1,104 @@
+package tenant
+
+import (
+	"context"
+	"errors"
+
+	"circle15.dev/api/tenancy/v1alpha1"
+	"circle15.dev/internal/tenant"
+	"circle15.dev/operator/cluster"
+	"circle15.dev/operator/provision"
+	"circle15.dev/operator/status"
+)
+
+// place finds the cluster of the tenant, or chooses one: the cluster named, or of the class named (or of none) the one
+// with most free capacity. The choice is written to the status before anything is made there, so that a crash in
+// between never leaves a schema on a cluster that nobody knows of.
+func (r *Reconciler) place(ctx context.Context, s *scope) error {
+	st := &s.tenant.Status
+	if st.Cluster == "" {
+		name, err := r.choose(ctx, s.tenant)
+		if err != nil {
+			return err
+		}
+		st.Cluster = name
+		st.Phase = v1alpha1.PhaseProvisioning
+		if err := status.Patch(ctx, r.Client, s.tenant, s.before, st); err != nil {
+			return err
+		}
+		ready := s.before.ObservedGeneration
+		s.before = st.DeepCopy()
+		s.before.ObservedGeneration = ready
+	}
+	handle, err := r.Clusters.Get(st.Cluster)
+	if err != nil {
+		return stall("ClusterNotPrepared", "the DatabaseCluster %q is not prepared; see its conditions", st.Cluster)
+	}
+	s.handle = handle
+	return nil
+}
+
+func (r *Reconciler) choose(ctx context.Context, t *v1alpha1.Tenant) (string, error) {
+	candidates, err := r.candidates(t.Spec.Database)
+	if err != nil {
+		return "", err
+	}
+	best, most := "", 0
+	for _, name := range candidates {
+		handle, err := r.Clusters.Get(name)
+		if err != nil {
+			continue
+		}
+		held, free, err := room(ctx, handle, tenant.Name(t.Name))
+		if err != nil {
+			return "", err
+		}
+		if held { // a retained schema, or one whose object lost its status
+			return name, nil
+		}
+		if free > most {
+			best, most = name, free
+		}
+	}
+	if best == "" {
+		return "", stall("NoCapacity", "no prepared database cluster has room; raise spec.capacity of one, or add a DatabaseCluster")
+	}
+	return best, nil
+}
+
+// candidates are the names of the clusters that the placement allows.
+func (r *Reconciler) candidates(p *v1alpha1.Placement) ([]string, error) {
+	if p != nil && p.Cluster != "" {
+		if _, err := r.Clusters.Get(p.Cluster); err != nil {
+			return nil, stall("ClusterNotPrepared", "spec.database.cluster %q is no prepared DatabaseCluster", p.Cluster)
+		}
+		return []string{p.Cluster}, nil
+	}
+	var names []string
+	for _, name := range r.Clusters.Names() {
+		handle, err := r.Clusters.Get(name)
+		if err == nil && (p == nil || p.Class == "" || handle.Class == p.Class) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, stall("NoCluster", "no prepared DatabaseCluster fits spec.database; create one, or see the conditions of those there are")
+	}
+	return names, nil
+}
+
+// room says whether the cluster holds the tenant already, and how many more tenants it takes.
+func room(ctx context.Context, h *cluster.Handle, name tenant.Name) (held bool, free int, err error) {
+	err = h.Do(ctx, func(ctx context.Context, p *provision.Provisioner) error {
+		if _, err := p.Show(ctx, name); err == nil {
+			held = true
+			return nil
+		} else if r, ok := errors.AsType[*provision.Refusal](err); !ok || r.Reason != provision.NotFound {
+			return err
+		}
+		n, err := p.Count(ctx)
+		free = int(h.Capacity) - n
+		return err
+	})
+	return held, free, err
+}

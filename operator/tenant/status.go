@@ -1,0 +1,140 @@
+package tenant
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"circle15.dev/api/tenancy/v1alpha1"
+	"circle15.dev/operator/provision"
+)
+
+func (s *scope) set(kind string, ok metav1.ConditionStatus, reason, message string) {
+	meta.SetStatusCondition(&s.tenant.Status.Conditions, metav1.Condition{
+		Type: kind, Status: ok, Reason: reason, Message: message, ObservedGeneration: s.tenant.Generation,
+	})
+}
+
+// setProvisioned sets RoleReady, SchemaReady, Migrated and PoliciesReady from what was observed after provisioning, or
+// to the failure.
+func setProvisioned(s *scope, have *provision.Observation, err error) {
+	if err != nil {
+		reason, message := describe(err)
+		for _, kind := range []string{
+			v1alpha1.ConditionRoleReady, v1alpha1.ConditionSchemaReady, v1alpha1.ConditionMigrated, v1alpha1.ConditionPoliciesReady,
+		} {
+			// What was true stays true until it is observed otherwise; what never was is told.
+			if !meta.IsStatusConditionTrue(s.tenant.Status.Conditions, kind) {
+				s.set(kind, metav1.ConditionFalse, reason, message)
+			}
+		}
+		return
+	}
+	setRoleReady(s, have)
+	setSchemaReady(s, have)
+	setMigrated(s, have)
+	setPoliciesReady(s, have)
+}
+
+func setRoleReady(s *scope, have *provision.Observation) {
+	if have.RoleExists && have.RoleOwned && have.RolePlain {
+		s.set(v1alpha1.ConditionRoleReady, metav1.ConditionTrue, "AsSpecified", "the role has exactly its attributes")
+		return
+	}
+	s.set(v1alpha1.ConditionRoleReady, metav1.ConditionFalse, "Altered", "the role is missing or has other attributes")
+}
+
+func setSchemaReady(s *scope, have *provision.Observation) {
+	if have.SchemaExists && have.SchemaOwned {
+		s.set(v1alpha1.ConditionSchemaReady, metav1.ConditionTrue, "Owned", "the schema bears this installation's mark")
+		return
+	}
+	s.set(v1alpha1.ConditionSchemaReady, metav1.ConditionFalse, "NotOwned", "the schema is missing or bears no mark of this installation")
+}
+
+func setMigrated(s *scope, have *provision.Observation) {
+	if have.Stalled == nil && len(have.Missing) == 0 && len(have.WrongGrants) == 0 {
+		s.set(v1alpha1.ConditionMigrated, metav1.ConditionTrue, "Current", "the schema is at the operator's version")
+		return
+	}
+	s.set(v1alpha1.ConditionMigrated, metav1.ConditionFalse, "Differs", "the schema differs from the operator's version")
+}
+
+func setPoliciesReady(s *scope, have *provision.Observation) {
+	if slices.Contains(have.Drift, "policies") {
+		s.set(v1alpha1.ConditionPoliciesReady, metav1.ConditionFalse, "Differs", "roles or rules differ from the specified ones")
+		return
+	}
+	s.set(v1alpha1.ConditionPoliciesReady, metav1.ConditionTrue, "Written", "standard roles and the overlay are written")
+}
+
+func setIsolationProven(s *scope, now time.Time, err error) {
+	if err != nil {
+		reason, message := describe(err)
+		s.set(v1alpha1.ConditionIsolationProven, metav1.ConditionFalse, reason, message)
+		return
+	}
+	s.tenant.Status.IsolationProvenTime = &metav1.Time{Time: now}
+	s.set(v1alpha1.ConditionIsolationProven, metav1.ConditionTrue, "Proven", "the tenant's role reaches no other schema")
+}
+
+func setSuspended(s *scope, err error) {
+	suspended := s.tenant.Spec.Suspend
+	switch {
+	case err != nil:
+		reason, message := describe(err)
+		s.set(v1alpha1.ConditionSuspended, metav1.ConditionUnknown, reason, message)
+	case suspended:
+		s.set(v1alpha1.ConditionSuspended, metav1.ConditionTrue, "Asked", "services and database refuse the tenant")
+	default:
+		s.set(v1alpha1.ConditionSuspended, metav1.ConditionFalse, "Active", "the tenant is served")
+	}
+}
+
+// setReady sums the reconciliation up: Ready, phase, and the time of the first Ready.
+func setReady(s *scope, err error) {
+	st := &s.tenant.Status
+	if !s.tenant.DeletionTimestamp.IsZero() {
+		st.Phase = v1alpha1.PhaseDeleting
+		reason, message := "Deleting", "the deletion policy is being carried out"
+		if err != nil {
+			reason, message = describe(err)
+		} else if st.DropTime != nil {
+			reason, message = "Waiting", "the data will be dropped at "+st.DropTime.UTC().Format(time.RFC3339)
+		}
+		s.set(v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
+		return
+	}
+	if err != nil {
+		st.Phase = phaseOf(st, err)
+		reason, message := describe(err)
+		s.set(v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
+		return
+	}
+	if s.tenant.Spec.Suspend {
+		st.Phase = v1alpha1.PhaseSuspended
+		s.set(v1alpha1.ConditionReady, metav1.ConditionFalse, "Suspended", "the tenant is suspended")
+	} else {
+		st.Phase = v1alpha1.PhaseReady
+		s.set(v1alpha1.ConditionReady, metav1.ConditionTrue, "Ready", "the services may serve the tenant")
+	}
+	if st.ReadyTime == nil {
+		st.ReadyTime = &metav1.Time{Time: time.Now()}
+	}
+}
+
+func phaseOf(st *v1alpha1.TenantStatus, err error) v1alpha1.Phase {
+	reason, _, permanent := reasonOf(err)
+	switch {
+	case reason == "ParentNotReady" || reason == "ClusterNotPrepared":
+		return v1alpha1.PhasePending
+	case permanent:
+		return v1alpha1.PhaseStalled
+	case st.Cluster == "":
+		return v1alpha1.PhasePending
+	default:
+		return v1alpha1.PhaseProvisioning
+	}
+}

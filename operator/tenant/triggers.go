@@ -1,0 +1,107 @@
+package tenant
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"circle15.dev/api/tenancy/v1alpha1"
+)
+
+// ParentIndex is the cache index of tenants by spec.parent.
+const ParentIndex = "spec.parent"
+
+// IndexParent is the index function of ParentIndex.
+func IndexParent(o client.Object) []string {
+	if t, ok := o.(*v1alpha1.Tenant); ok && t.Spec.Parent != "" {
+		return []string{t.Spec.Parent}
+	}
+	return nil
+}
+
+// children of a tenant wait for it to be Ready.
+func (r *Reconciler) children(ctx context.Context, parent client.Object) []reconcile.Request {
+	var list v1alpha1.TenantList
+	if err := r.Client.List(ctx, &list, client.MatchingFields{ParentIndex: parent.GetName()}); err != nil {
+		return nil
+	}
+	return unready(list.Items)
+}
+
+// waiting are the tenants that may go on when a cluster is prepared.
+func (r *Reconciler) waiting(ctx context.Context, _ client.Object) []reconcile.Request {
+	var list v1alpha1.TenantList
+	if err := r.Client.List(ctx, &list); err != nil {
+		return nil
+	}
+	return unready(list.Items)
+}
+
+func unready(tenants []v1alpha1.Tenant) []reconcile.Request {
+	var requests []reconcile.Request
+	for i := range tenants {
+		if !meta.IsStatusConditionTrue(tenants[i].Status.Conditions, v1alpha1.ConditionReady) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&tenants[i])})
+		}
+	}
+	return requests
+}
+
+func deletionStarted() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return true },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
+		},
+		DeleteFunc:  func(event.DeleteEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return true },
+	}
+}
+
+func becameReady() predicate.Predicate {
+	return onUpdate(func(e event.UpdateEvent) bool {
+		before, ok1 := e.ObjectOld.(*v1alpha1.Tenant)
+		after, ok2 := e.ObjectNew.(*v1alpha1.Tenant)
+		return ok1 && ok2 && became(before.Status.ReadyTime != nil, after.Status.ReadyTime != nil)
+	})
+}
+
+func becamePrepared() predicate.Predicate {
+	return onUpdate(func(e event.UpdateEvent) bool {
+		before, ok1 := e.ObjectOld.(*v1alpha1.DatabaseCluster)
+		after, ok2 := e.ObjectNew.(*v1alpha1.DatabaseCluster)
+		return ok1 && ok2 && (became(prepared(before), prepared(after)) || before.Spec.Capacity != after.Spec.Capacity)
+	})
+}
+
+func prepared(c *v1alpha1.DatabaseCluster) bool {
+	return meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionPrepared)
+}
+
+func became(before, after bool) bool { return !before && after }
+
+func onUpdate(update func(event.UpdateEvent) bool) predicate.Predicate {
+	no := false
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return no },
+		UpdateFunc:  update,
+		DeleteFunc:  func(event.DeleteEvent) bool { return no },
+		GenericFunc: func(event.GenericEvent) bool { return no },
+	}
+}
+
+// backoff spreads retries of one tenant between a quarter of a second and two minutes, with up to a tenth of jitter from
+// the bucket that all share.
+func backoff() workqueue.TypedRateLimiter[reconcile.Request] {
+	return workqueue.NewTypedMaxOfRateLimiter(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](250*time.Millisecond, 2*time.Minute),
+		&workqueue.TypedBucketRateLimiter[reconcile.Request]{Limiter: rate.NewLimiter(rate.Limit(50), 200)},
+	)
+}
