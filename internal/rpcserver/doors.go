@@ -1,0 +1,71 @@
+package rpcserver
+
+import (
+	"log"
+	"log/slog"
+	"math"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc/filters"
+	"go.opentelemetry.io/otel/metric/noop"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+)
+
+const servingStatus = grpc_health_v1.HealthCheckResponse_SERVING
+
+// newGRPCServer is the gRPC door, with health and reflection, which are open to all. Its metrics are the chain's, so
+// otelgrpc makes spans only.
+func newGRPCServer(limits Limits, ch *chain, healthServer *health.Server) *grpc.Server {
+	server := grpc.NewServer(
+		grpc.StatsHandler(otelgrpc.NewServerHandler(
+			otelgrpc.WithMeterProvider(noop.NewMeterProvider()),
+			otelgrpc.WithFilter(filters.Not(filters.HealthCheck())),
+		)),
+		grpc.UnaryInterceptor(ch.unary(doorGRPC)),
+		grpc.StreamInterceptor(ch.stream(doorGRPC)),
+		grpc.MaxRecvMsgSize(limits.Body),
+		grpc.MaxHeaderListSize(uint32(min(limits.Header, math.MaxUint32))), //nolint:gosec // bounded above, positive by configuration
+		grpc.MaxConcurrentStreams(1000),
+		grpc.ConnectionTimeout(10*time.Second),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: 15 * time.Minute,
+			// Clients of a fixed name reconnect now and then, and so find new replicas.
+			MaxConnectionAge:      30 * time.Minute,
+			MaxConnectionAgeGrace: time.Minute,
+			Time:                  time.Minute,
+			Timeout:               20 * time.Second,
+		}),
+	)
+	grpc_health_v1.RegisterHealthServer(server, healthServer)
+	reflection.RegisterV1(server)
+	return server
+}
+
+// headerSlack is what net/http reads beyond our own limit, so that our answer to long headers, a problem document, is
+// the usual one; in bytes.
+const headerSlack = 32 << 10
+
+func newHTTPServer(o Options, handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:                      handler,
+		ReadHeaderTimeout:            o.Limits.ReadHeader,
+		ReadTimeout:                  o.Limits.ReadBody,
+		WriteTimeout:                 o.Limits.ReadBody + o.Limits.Time + 30*time.Second,
+		IdleTimeout:                  o.Limits.Idle,
+		MaxHeaderBytes:               o.Limits.Header + o.Limits.URL + headerSlack,
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     errorLog(o.Logger),
+	}
+}
+
+// errorLog takes what net/http has to say, mostly about clients' broken connections.
+func errorLog(logger *slog.Logger) *log.Logger {
+	return slog.NewLogLogger(logger.Handler(), slog.LevelDebug)
+}

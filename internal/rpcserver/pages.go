@@ -1,0 +1,45 @@
+package rpcserver
+
+import (
+	"net/http"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/metric/noop"
+
+	"circle15.dev/api/openapi"
+	"circle15.dev/internal/rpcserver/docs"
+	"circle15.dev/internal/rpcserver/problem"
+)
+
+// routes is the REST door: a few pages, and the services for all the rest. Only the services' requests make spans.
+func (s *Server) routes(gateway http.Handler) http.Handler {
+	pages := map[string]http.Handler{
+		"/":             http.RedirectHandler("/docs", http.StatusFound),
+		"/healthz":      http.HandlerFunc(healthz),
+		"/readyz":       s.readyz(),
+		"/openapi.yaml": http.HandlerFunc(serveOpenAPI),
+	}
+	for path, page := range docs.Pages() {
+		pages[path] = page
+	}
+	traced := otelhttp.NewHandler(gateway, "REST", otelhttp.WithMeterProvider(noop.NewMeterProvider()))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		page, ok := pages[r.URL.Path]
+		switch {
+		case !ok:
+			traced.ServeHTTP(w, r)
+		case r.Method == http.MethodGet || r.Method == http.MethodHead:
+			w.Header().Set("X-Content-Type-Options", "nosniff")
+			page.ServeHTTP(w, r)
+		default:
+			w.Header().Set("Allow", "GET, HEAD")
+			problem.MethodNotAllowed.With("allowed here: GET, HEAD").Write(w, r)
+		}
+	})
+}
+
+func serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/yaml")
+	w.Header().Set("Cache-Control", "no-cache")
+	_, _ = w.Write(openapi.YAML) // the client may be gone
+}

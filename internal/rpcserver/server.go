@@ -1,0 +1,253 @@
+// Package rpcserver serves the platform's services at two doors, gRPC and REST, through one chain of interceptors, and
+// says whether the process is alive and ready. README.md has the decisions.
+package rpcserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"circle15.dev/internal/rpcserver/rest"
+)
+
+// Options are what a Server is made of.
+type Options struct {
+	Services []Service
+
+	Authenticate Authenticator
+	Authorize    Authorizer
+	Quota        Quota // optional
+
+	HTTP  string // address of the REST door
+	GRPC  string // address of the gRPC door
+	Admin string // address of AdminHandler
+
+	AdminHandler http.Handler // metrics and profiles; nil for no admin listener
+	Checks       []Check      // of readiness
+	Limits       Limits
+	Drain        Drain
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Drain is how a server stops.
+type Drain struct {
+	Delay   time.Duration // between turning unready and closing the listeners, for balancers to notice
+	Timeout time.Duration // for the requests in flight after that
+}
+
+// Server is the doors of one process.
+type Server struct {
+	options Options
+
+	http, admin *http.Server
+	grpc        *grpc.Server
+	health      *health.Server
+	draining    atomic.Bool
+
+	listeners struct{ http, grpc, admin net.Listener }
+}
+
+// New builds the doors. It fails where a method has no authorization rule, a validation rule does not compile, or two
+// methods have one route. Nothing listens yet.
+func New(o Options) (*Server, error) {
+	recorded := &recorder{}
+	for _, s := range o.Services {
+		s.RegisterGRPC(recorded)
+	}
+	methods, err := compileMethods(recorded.descs)
+	if err != nil {
+		return nil, err
+	}
+	if err := measure(methods, o.Registerer); err != nil {
+		return nil, err
+	}
+	checks, err := newChecker(methods.inputs())
+	if err != nil {
+		return nil, fmt.Errorf("validation rules: %w", err)
+	}
+	ch := &chain{methods: methods, steps: stepsOf(o, checks, o.Logger), check: checks.check}
+	s := &Server{options: o, health: health.NewServer()}
+	s.grpc = newGRPCServer(o.Limits, ch, s.health)
+	inProcess := newChannel(ch)
+	for i, desc := range recorded.descs {
+		s.grpc.RegisterService(desc, recorded.implementations[i])
+		inProcess.RegisterService(desc, recorded.implementations[i])
+		s.health.SetServingStatus(desc.ServiceName, servingStatus)
+	}
+	gateway, err := newGateway(o, recorded, inProcess)
+	if err != nil {
+		return nil, err
+	}
+	s.http = newHTTPServer(o, s.routes(gateway))
+	if o.AdminHandler != nil {
+		s.admin = &http.Server{Handler: o.AdminHandler, ReadHeaderTimeout: o.Limits.ReadHeader, ErrorLog: errorLog(o.Logger)}
+	}
+	return s, nil
+}
+
+func newGateway(o Options, recorded *recorder, inProcess *channel) (*rest.Handler, error) {
+	var services []protoreflect.ServiceDescriptor
+	for _, desc := range recorded.descs {
+		found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(desc.ServiceName))
+		if err != nil {
+			return nil, err
+		}
+		services = append(services, found.(protoreflect.ServiceDescriptor)) // compileMethods has seen that it is one
+	}
+	return rest.New(rest.Config{
+		Services: services,
+		Register: func(mux *runtime.ServeMux) error {
+			for _, s := range o.Services {
+				if err := s.RegisterGateway(context.Background(), mux, inProcess); err != nil {
+					return fmt.Errorf("service %s: %w", s.Name(), err)
+				}
+			}
+			return nil
+		},
+		Limits:     rest.Limits{Body: o.Limits.Body, Header: o.Limits.Header, URL: o.Limits.URL, Depth: o.Limits.Depth},
+		Logger:     o.Logger,
+		Registerer: o.Registerer,
+	})
+}
+
+// recorder is a registrar that only remembers.
+type recorder struct {
+	descs           []*grpc.ServiceDesc
+	implementations []any
+}
+
+// RegisterService implements grpc.ServiceRegistrar.
+func (r *recorder) RegisterService(desc *grpc.ServiceDesc, implementation any) {
+	r.descs = append(r.descs, desc)
+	r.implementations = append(r.implementations, implementation)
+}
+
+// Listen binds the addresses, so that a taken one is known before anything else begins. Run calls it if need be.
+func (s *Server) Listen() error {
+	if s.listeners.http != nil {
+		return nil
+	}
+	var err error
+	if s.listeners.http, err = listen("the REST door", s.options.HTTP, "http"); err != nil {
+		return err
+	}
+	if s.listeners.grpc, err = listen("the gRPC door", s.options.GRPC, "grpc"); err != nil {
+		return errors.Join(err, s.listeners.http.Close())
+	}
+	if s.admin == nil {
+		return nil
+	}
+	if s.listeners.admin, err = listen("metrics and profiles", s.options.Admin, "admin"); err != nil {
+		return errors.Join(err, s.listeners.http.Close(), s.listeners.grpc.Close())
+	}
+	return nil
+}
+
+func listen(what, address, setting string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s cannot listen on %s: the address is in use; stop what uses it or change the setting %q",
+			what, address, setting)
+	default:
+		return nil, fmt.Errorf("%s cannot listen on %s (setting %q): %w", what, address, setting, err)
+	}
+}
+
+// HTTPAddr is where the REST door listens; after Listen.
+func (s *Server) HTTPAddr() string { return s.listeners.http.Addr().String() }
+
+// GRPCAddr is where the gRPC door listens; after Listen.
+func (s *Server) GRPCAddr() string { return s.listeners.grpc.Addr().String() }
+
+// AdminAddr is where the admin handler listens, empty for nowhere; after Listen.
+func (s *Server) AdminAddr() string {
+	if s.listeners.admin == nil {
+		return ""
+	}
+	return s.listeners.admin.Addr().String()
+}
+
+// Run serves until ctx ends, then drains: it turns unready, waits for balancers to notice, lets the requests in flight
+// end and closes. It returns an error where a door broke or requests had to be cut off.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.Listen(); err != nil {
+		return err
+	}
+	broken := make(chan error, 3)
+	go func() { broken <- serveHTTP(s.http, s.listeners.http) }()
+	go func() { broken <- s.grpc.Serve(s.listeners.grpc) }()
+	if s.admin != nil {
+		go func() { broken <- serveHTTP(s.admin, s.listeners.admin) }()
+	}
+	select {
+	case <-ctx.Done():
+		return s.drain()
+	case err := <-broken:
+		return errors.Join(err, s.drain())
+	}
+}
+
+func serveHTTP(server *http.Server, l net.Listener) error {
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// drain stops the doors. The admin listener goes last, so that the drain can be watched.
+func (s *Server) drain() error {
+	s.draining.Store(true)
+	s.health.Shutdown()
+	s.options.Logger.Info("draining", "delay", s.options.Drain.Delay, "timeout", s.options.Drain.Timeout)
+	time.Sleep(s.options.Drain.Delay)
+	ctx, cancel := context.WithTimeout(context.Background(), s.options.Drain.Timeout)
+	defer cancel()
+	grpcDone := make(chan error, 1)
+	go func() { grpcDone <- s.drainGRPC(ctx) }()
+	err := errors.Join(closeHTTP(ctx, s.http, "the REST door"), <-grpcDone)
+	if s.admin != nil {
+		err = errors.Join(err, s.admin.Close())
+	}
+	return err
+}
+
+func (s *Server) drainGRPC(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		s.grpc.GracefulStop()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		s.grpc.Stop()
+		<-done
+		return errors.New("the gRPC door: requests in flight were cut off at the end of the drain")
+	}
+}
+
+func closeHTTP(ctx context.Context, server *http.Server, what string) error {
+	if err := server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("%s: requests in flight were cut off at the end of the drain", what), server.Close())
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+package rpcserver
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// stepsOf is the chain, outermost first. Both doors and both kinds of call run it.
+func stepsOf(o Options, checks *checker, logger *slog.Logger) []step {
+	steps := []step{
+		// Logging and metrics see every outcome, that of a recovered panic included, so they stand outside recovery;
+		// they touch nothing of the request that could panic.
+		logCalls(logger),
+		countCalls(),
+		recoverPanics(logger),
+		// From here on everything costs time, also the fetching of an issuer's keys: under the deadline.
+		limitTime(o.Limits.Time),
+		// The tenant comes from the verified token, never from an unverified request.
+		authenticate(o.Authenticate),
+		resolveTenant(),
+	}
+	if o.Quota != nil {
+		// Needs the tenant; before authorization, so that a flood costs no policy decision and no database.
+		steps = append(steps, limitRate(o.Quota))
+	}
+	return append(steps,
+		// Before validation: who may not call learns nothing about the request's fields.
+		authorize(o.Authorize),
+		// Last, so that a handler sees only well-formed messages.
+		checkRequest(checks),
+	)
+}
+
+// limitTime gives the request the time limit, unless its caller set an earlier one.
+func limitTime(limit time.Duration) step {
+	return func(ctx context.Context, c *call) error {
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= limit {
+			return c.next(ctx)
+		}
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		return c.next(ctx)
+	}
+}
+
+// checkRequest checks a unary call's request; a stream's messages are checked as they come, by the same checker.
+func checkRequest(checks *checker) step {
+	return func(ctx context.Context, c *call) error {
+		if c.request != nil {
+			if err := checks.check(c.request); err != nil {
+				return err
+			}
+		}
+		return c.next(ctx)
+	}
+}
