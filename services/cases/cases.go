@@ -1,0 +1,238 @@
+package cases
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	casesv1 "circle15.dev/api/cases/v1"
+	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/authz"
+	"circle15.dev/internal/civildate"
+	"circle15.dev/internal/etag"
+	"circle15.dev/internal/facts"
+	"circle15.dev/internal/ids"
+	"circle15.dev/internal/page"
+	"circle15.dev/internal/patch"
+	"circle15.dev/internal/standards"
+	"circle15.dev/internal/tenantdb"
+	"circle15.dev/internal/validate"
+	"circle15.dev/internal/write"
+	"circle15.dev/services/internal/refs"
+)
+
+// OpenCase opens a case at the intake stage and counts it (个).
+func (s *Service) OpenCase(ctx context.Context, req *casesv1.OpenCaseRequest) (*casesv1.Case, error) {
+	in := req.GetCase()
+	id, err := ids.OrNew("case.id", in.GetId())
+	if err != nil {
+		return nil, err
+	}
+	opened, err := civildate.ParsePast("case.openedDate", in.GetOpenedDate())
+	if err != nil {
+		return nil, err
+	}
+	if err := standards.Check(ctx, "case.domain", "domains", in.GetDomain()); err != nil {
+		return nil, err
+	}
+	by, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*casesv1.Case, error) {
+		client, err := refs.Resident(ctx, tx, "case.residentId", in.GetResidentId())
+		if err != nil {
+			return nil, err
+		}
+		worker, err := refs.StaffOn(ctx, tx, "case.staffId", in.GetStaffId(), client.StationID, opened)
+		if err != nil {
+			return nil, err
+		}
+		needs, err := resolveNeeds(ctx, tx, in.GetNeedIds(), nil, client.HouseholdID)
+		if err != nil {
+			return nil, err
+		}
+		row, err := insert(ctx, tx, caseRow{
+			ID: id, StationID: client.StationID, HouseholdID: client.HouseholdID, ResidentID: client.ID, StaffID: worker,
+			Domain: in.GetDomain(), Title: in.GetTitle(), PresentingProblem: in.GetPresentingProblem(),
+			progress: progress{
+				Opened: opened,
+				forms:  forms{Assessment: in.GetAssessment(), Goals: in.GetGoals(), Plan: in.GetPlan()},
+			},
+			NeedIDs: needs,
+		}, by)
+		if err != nil {
+			return nil, err
+		}
+		if err := facts.Append(ctx, tx, row.fact()); err != nil {
+			return nil, err
+		}
+		return row.toProto(), nil
+	})
+}
+
+// GetCase returns a case of the data scope, in one statement.
+func (s *Service) GetCase(ctx context.Context, req *casesv1.GetCaseRequest) (*casesv1.Case, error) {
+	id, err := ids.Parse("id", req.GetId())
+	if err != nil {
+		return nil, err
+	}
+	row, err := readCase(ctx, s.db, id)
+	if err != nil {
+		return nil, err
+	}
+	return row.toProto(), nil
+}
+
+// ListCases lists the cases of the data scope, ordered by id.
+func (s *Service) ListCases(ctx context.Context, req *casesv1.ListCasesRequest) (*casesv1.ListCasesResponse, error) {
+	p, after, err := s.start(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	filter, err := filterOf(req)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := selectCases(ctx, s.db, filter, after, p.Fetch())
+	if err != nil {
+		return nil, err
+	}
+	rows, more := page.Cut(rows, p)
+	out := &casesv1.ListCasesResponse{}
+	for _, row := range rows {
+		out.Cases = append(out.Cases, row.toProto())
+	}
+	if more {
+		out.NextPageToken = s.pages.Next(ctx, req, rows[len(rows)-1].ID.String())
+	}
+	return out, nil
+}
+
+func filterOf(req *casesv1.ListCasesRequest) (caseFilter, error) {
+	f := caseFilter{Stage: stageFromProto[req.GetStage()], Domain: req.GetDomain()}
+	var err error
+	if f.Station, err = ids.ParseOptional("stationId", req.GetStationId()); err != nil {
+		return f, err
+	}
+	if f.Resident, err = ids.ParseOptional("residentId", req.GetResidentId()); err != nil {
+		return f, err
+	}
+	f.Staff, err = ids.ParseOptional("staffId", req.GetStaffId())
+	return f, err
+}
+
+// start reads the page and the id after which it begins.
+func (s *Service) start(ctx context.Context, req page.Request) (page.Page, uuid.UUID, error) {
+	p, err := s.pages.Start(ctx, req)
+	if err != nil {
+		return p, uuid.Nil, err
+	}
+	after, err := p.AfterID()
+	return p, after, err
+}
+
+// UpdateCase changes what the mask names. Another worker or domain moves the figures, too.
+func (s *Service) UpdateCase(ctx context.Context, req *casesv1.UpdateCaseRequest) (*casesv1.Case, error) {
+	id, err := ids.Parse("case.id", req.GetCase().GetId())
+	if err != nil {
+		return nil, err
+	}
+	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*casesv1.Case, error) {
+		was, err := lock(ctx, tx, id, authz.ScopeFrom(ctx).Owner())
+		if err != nil {
+			return nil, err
+		}
+		if err := etag.Match(ctx, req.GetCase().GetEtag(), was.Revision); err != nil {
+			return nil, err
+		}
+		if err := was.notVoid(); err != nil {
+			return nil, err
+		}
+		merged := was.toProto()
+		if err := patch.Apply(merged, req.GetCase(), req.GetUpdateMask()); err != nil {
+			return nil, err
+		}
+		if err := validate.Message("case", merged); err != nil {
+			return nil, err
+		}
+		now, err := changed(ctx, tx, was.caseRow, merged)
+		if err != nil {
+			return nil, err
+		}
+		row, err := update(ctx, tx, now)
+		if err != nil {
+			return nil, err
+		}
+		row.NeedIDs = now.NeedIDs
+		if !slices.Equal(now.NeedIDs, was.NeedIDs) {
+			setNeeds(tx, id, now.NeedIDs)
+		}
+		if err := moveFigures(ctx, tx, was.caseRow, row); err != nil {
+			return nil, err
+		}
+		return row.toProto(), nil
+	})
+}
+
+// changed is the case with the client's fields of merged, checked. References are resolved where they change: a worker
+// who has left since stays on the cases of that time.
+func changed(ctx context.Context, tx *tenantdb.Tx, was caseRow, merged *casesv1.Case) (caseRow, error) {
+	now, err := was, error(nil)
+	now.Domain, now.Title, now.PresentingProblem = merged.GetDomain(), merged.GetTitle(), merged.GetPresentingProblem()
+	now.Assessment, now.Goals, now.Plan = merged.GetAssessment(), merged.GetGoals(), merged.GetPlan()
+	if err := now.checkFilled("case."); err != nil {
+		return now, err
+	}
+	if now.Domain != was.Domain {
+		if err := standards.Check(ctx, "case.domain", "domains", now.Domain); err != nil {
+			return now, err
+		}
+	}
+	if merged.GetStaffId() != was.StaffID.String() {
+		if now.StaffID, err = refs.Staff(ctx, tx, "case.staffId", merged.GetStaffId(), was.StationID); err != nil {
+			return now, err
+		}
+	}
+	now.NeedIDs, err = resolveNeeds(ctx, tx, merged.GetNeedIds(), was.NeedIDs, was.HouseholdID)
+	return now, err
+}
+
+// resolveNeeds resolves the needs of a case, sorted: those that it does not have yet must be needs of the household.
+func resolveNeeds(ctx context.Context, tx *tenantdb.Tx, list []string, had []uuid.UUID, household uuid.UUID) ([]uuid.UUID, error) {
+	needs := make([]uuid.UUID, len(list))
+	fresh := map[uuid.UUID]string{}
+	for i, s := range list {
+		field := fmt.Sprintf("case.needIds[%d]", i)
+		id, err := ids.Parse(field, s)
+		if err != nil {
+			return nil, err
+		}
+		needs[i] = id
+		if !slices.Contains(had, id) {
+			fresh[id] = field
+		}
+	}
+	if len(fresh) > 0 {
+		found, err := tenantdb.All(ctx, tx, pgx.RowTo[uuid.UUID], householdNeeds, needs, household)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range found {
+			delete(fresh, id)
+		}
+	}
+	for _, id := range needs {
+		if field, missing := fresh[id]; missing {
+			return nil, apierr.InvalidField(field, "must name a need of the client's household")
+		}
+	}
+	slices.SortFunc(needs, compareIDs)
+	return slices.Compact(needs), nil
+}
+
+// compareIDs orders ids as PostgreSQL does.
+func compareIDs(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }

@@ -1,0 +1,92 @@
+package cases
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	casesv1 "circle15.dev/api/cases/v1"
+	"circle15.dev/internal/authz"
+	"circle15.dev/internal/civildate"
+	"circle15.dev/internal/etag"
+	"circle15.dev/internal/tenantdb"
+)
+
+// referralRow is a referral of a case; the columns are those of referralColumns, by position.
+type referralRow struct {
+	ID, StationID, CaseID, StaffID uuid.UUID
+	Organization, Reason           string
+	ReferralDate                   time.Time
+	answer
+	Revision               int32
+	CreateTime, UpdateTime time.Time
+}
+
+const referralColumns = `r.id, r.station_id, r.case_id, r.staff_id, r.organization, r.reason, r.referral_date, r.state, r.outcome,
+	r.outcome_date, r.linked_value_fen, r.revision, r.create_time, r.update_time`
+
+var (
+	insertReferral = tenantdb.SQL(`INSERT INTO {tenant}.referrals AS r (id, station_id, case_id, staff_id, organization, reason,
+			referral_date, state, created_by)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 'SENT', $8) RETURNING ` + referralColumns)
+
+	listReferrals = tenantdb.SQL(`SELECT ` + referralColumns + ` FROM {tenant}.cases c JOIN {tenant}.referrals r ON r.case_id = c.id
+		WHERE c.id = $1 AND ($2::uuid[] IS NULL OR c.station_id = ANY($2)) AND ($3::text IS NULL OR r.created_by = $3)
+			AND r.id > $4 ORDER BY r.id LIMIT $5`)
+
+	getReferral = tenantdb.SQL(`SELECT ` + referralColumns + ` FROM {tenant}.referrals r
+		WHERE r.case_id = $1 AND r.id = $2 AND ($3::text IS NULL OR r.created_by = $3)`)
+
+	updateAnswer = tenantdb.SQL(`UPDATE {tenant}.referrals AS r SET state = $2, outcome = $3, outcome_date = $4, linked_value_fen = $5,
+			revision = r.revision + 1, update_time = now()
+		WHERE r.id = $1 RETURNING ` + referralColumns)
+)
+
+func insertNewReferral(ctx context.Context, tx *tenantdb.Tx, r referralRow, by string) (referralRow, error) {
+	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[referralRow], insertReferral, r.ID, r.StationID, r.CaseID, r.StaffID,
+		r.Organization, r.Reason, r.ReferralDate, by)
+}
+
+// readReferral reads a referral of a case that is in scope and locked; NotFound without.
+func readReferral(ctx context.Context, tx *tenantdb.Tx, of, id uuid.UUID) (referralRow, error) {
+	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[referralRow], getReferral, of, id, authz.ScopeFrom(ctx).Owner())
+	return row, orMissing(err, "referral", id)
+}
+
+func storeAnswer(ctx context.Context, tx *tenantdb.Tx, id uuid.UUID, a answer) (referralRow, error) {
+	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[referralRow], updateAnswer, id, string(a.State), a.Outcome, a.OutcomeDate,
+		a.LinkedValueFen)
+}
+
+var referralStateToProto = map[referralState]casesv1.ReferralState{
+	sent:              casesv1.ReferralState_REFERRAL_STATE_SENT,
+	accepted:          casesv1.ReferralState_REFERRAL_STATE_ACCEPTED,
+	declined:          casesv1.ReferralState_REFERRAL_STATE_DECLINED,
+	completedReferral: casesv1.ReferralState_REFERRAL_STATE_COMPLETED,
+}
+
+var referralStateFromProto = inverse(referralStateToProto)
+
+func (r referralRow) cursor() string { return r.ID.String() }
+
+func (r referralRow) toProto() *casesv1.Referral {
+	return &casesv1.Referral{
+		Id:             r.ID.String(),
+		CaseId:         r.CaseID.String(),
+		StationId:      r.StationID.String(),
+		StaffId:        r.StaffID.String(),
+		Organization:   r.Organization,
+		Reason:         r.Reason,
+		ReferralDate:   civildate.Format(r.ReferralDate),
+		State:          referralStateToProto[r.State],
+		Outcome:        r.Outcome,
+		OutcomeDate:    civildate.FormatOptional(r.OutcomeDate),
+		LinkedValueFen: r.LinkedValueFen,
+		Etag:           etag.Of(r.Revision),
+		CreateTime:     timestamppb.New(r.CreateTime),
+		UpdateTime:     timestamppb.New(r.UpdateTime),
+	}
+}

@@ -1,0 +1,71 @@
+package cases
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	casesv1 "circle15.dev/api/cases/v1"
+	"circle15.dev/internal/civildate"
+	"circle15.dev/internal/tenantdb"
+)
+
+// sessionRow is a session (节) of a case; the columns are those of sessionColumns, by position.
+type sessionRow struct {
+	ID, StationID, CaseID, StaffID uuid.UUID
+	Number                         int32
+	SessionDate                    time.Time
+	DurationMinutes, PersonsServed int32
+	Goals, Record, NextSteps       string
+	CreateTime                     time.Time
+}
+
+const sessionColumns = `s.id, s.station_id, s.case_id, s.staff_id, s.number, s.session_date, s.duration_minutes, s.persons_served,
+	s.goals, s.record, s.next_steps, s.create_time`
+
+var (
+	// The lock of the case's row makes the number the next one, without gaps.
+	insertSession = tenantdb.SQL(`INSERT INTO {tenant}.case_sessions AS s (id, station_id, case_id, staff_id, number, session_date,
+			duration_minutes, persons_served, goals, record, next_steps, created_by)
+		SELECT $1, $2, $3, $4, coalesce((SELECT max(n.number) FROM {tenant}.case_sessions n WHERE n.case_id = $3), 0) + 1,
+			$5, $6, $7, $8, $9, $10, $11
+		RETURNING ` + sessionColumns)
+
+	listSessions = tenantdb.SQL(`SELECT ` + sessionColumns + ` FROM {tenant}.cases c JOIN {tenant}.case_sessions s ON s.case_id = c.id
+		WHERE c.id = $1 AND ($2::uuid[] IS NULL OR c.station_id = ANY($2)) AND ($3::text IS NULL OR s.created_by = $3)
+			AND s.id > $4 ORDER BY s.id LIMIT $5`)
+
+	listSessionIDs = tenantdb.SQL(`SELECT id FROM {tenant}.case_sessions WHERE case_id = $1 ORDER BY id`)
+)
+
+// insertNextSession stores a session with the next number; the case is locked.
+func insertNextSession(ctx context.Context, tx *tenantdb.Tx, r sessionRow, by string) (sessionRow, error) {
+	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[sessionRow], insertSession, r.ID, r.StationID, r.CaseID, r.StaffID, r.SessionDate,
+		r.DurationMinutes, r.PersonsServed, r.Goals, r.Record, r.NextSteps, by)
+}
+
+func sessionIDs(ctx context.Context, tx *tenantdb.Tx, of uuid.UUID) ([]uuid.UUID, error) {
+	return tenantdb.All(ctx, tx, pgx.RowTo[uuid.UUID], listSessionIDs, of)
+}
+
+func (s sessionRow) cursor() string { return s.ID.String() }
+
+func (s sessionRow) toProto() *casesv1.CaseSession {
+	return &casesv1.CaseSession{
+		Id:              s.ID.String(),
+		CaseId:          s.CaseID.String(),
+		StationId:       s.StationID.String(),
+		StaffId:         s.StaffID.String(),
+		Number:          s.Number,
+		SessionDate:     civildate.Format(s.SessionDate),
+		DurationMinutes: s.DurationMinutes,
+		PersonsServed:   s.PersonsServed,
+		Goals:           s.Goals,
+		Record:          s.Record,
+		NextSteps:       s.NextSteps,
+		CreateTime:      timestamppb.New(s.CreateTime),
+	}
+}

@@ -1,0 +1,78 @@
+package cases
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/proto"
+
+	"circle15.dev/internal/authz"
+	"circle15.dev/internal/ids"
+	"circle15.dev/internal/page"
+	"circle15.dev/internal/tenantdb"
+	"circle15.dev/internal/write"
+)
+
+// workRequest is a request to record work on a case: a session, a referral, a follow-up.
+type workRequest interface {
+	proto.Message
+	GetCaseId() string
+}
+
+// onCase runs a write under the lock of a case, which serializes all work on it. The case need not be the caller's
+// own: who may record the work records it on any case of the stations.
+func onCase[T proto.Message](ctx context.Context, s *Service, req workRequest,
+	do func(ctx context.Context, tx *tenantdb.Tx, of lockedCase, by string) (T, error),
+) (none T, err error) {
+	id, err := ids.Parse("caseId", req.GetCaseId())
+	if err != nil {
+		return none, err
+	}
+	by, err := caller(ctx)
+	if err != nil {
+		return none, err
+	}
+	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (T, error) {
+		of, err := lock(ctx, tx, id, nil)
+		if err != nil {
+			return none, err
+		}
+		return do(ctx, tx, of, by)
+	})
+}
+
+// listRequest is a request for a page of what belongs to a case.
+type listRequest interface {
+	page.Request
+	GetCaseId() string
+}
+
+// listOf reads a page of what belongs to a case, and the token of the next. The statement's parameters are the case,
+// the scope's stations and recorder, the id to begin after, and the limit. Nothing found under a case that is absent,
+// or that caseOwner (where not nil) did not record, is NotFound.
+func listOf[T interface{ cursor() string }](ctx context.Context, s *Service, req listRequest, list *tenantdb.Stmt, caseOwner *string,
+) (rows []T, next string, err error) {
+	of, err := ids.Parse("caseId", req.GetCaseId())
+	if err != nil {
+		return nil, "", err
+	}
+	p, after, err := s.start(ctx, req)
+	if err != nil {
+		return nil, "", err
+	}
+	scope := authz.ScopeFrom(ctx)
+	rows, err = tenantdb.All(ctx, s.db, pgx.RowToStructByPos[T], list, of, scope.StationIDs(), scope.Owner(), after, p.Fetch())
+	if err != nil {
+		return nil, "", err
+	}
+	if len(rows) == 0 {
+		_, err := tenantdb.One(ctx, s.db, pgx.RowTo[uuid.UUID], findCase, of, scope.StationIDs(), caseOwner)
+		return nil, "", orMissing(err, "case", of)
+	}
+	rows, more := page.Cut(rows, p)
+	if more {
+		next = s.pages.Next(ctx, req, rows[len(rows)-1].cursor())
+	}
+	return rows, next, nil
+}
