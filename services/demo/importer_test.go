@@ -118,7 +118,7 @@ func TestARefusalStopsTheImportWithOneSentence(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.HasSuffix(err.Error(), "400: household.address: is no address") {
 		t.Errorf("got %v", err)
 	}
-	if lines := strings.Count(out.String(), "\n"); lines != 6 {
+	if lines := strings.Count(out.String(), "\n"); lines != 7 {
 		t.Errorf("%d lines of progress:\n%s", lines, out.String())
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	activitiesv1 "circle15.dev/api/activities/v1"
 	casesv1 "circle15.dev/api/cases/v1"
+	iamv1 "circle15.dev/api/iam/v1"
 	registryv1 "circle15.dev/api/registry/v1"
 	visitsv1 "circle15.dev/api/visits/v1"
 	"circle15.dev/services/demo/haikou"
@@ -33,6 +34,7 @@ type ledger struct {
 	referrals  map[string]*casesv1.Referral
 	followUps  []*casesv1.FollowUp
 	activities map[string]*activitiesv1.Activity
+	granted    map[string]*iamv1.RoleGrant // by subject
 	groups     map[string]*activitiesv1.Group
 	meetings   []*activitiesv1.GroupSession // with the group's id
 }
@@ -45,7 +47,7 @@ func carryOut(t *testing.T, plan *haikou.Plan) *ledger {
 		teams: map[string]*registryv1.VolunteerTeam{}, volunteers: map[string]*registryv1.Volunteer{},
 		visits: map[string]*visitsv1.Visit{}, needs: map[string]*registryv1.Need{}, files: map[string]*registryv1.ServiceFile{},
 		cases: map[string]*casesv1.Case{}, referrals: map[string]*casesv1.Referral{},
-		activities: map[string]*activitiesv1.Activity{}, groups: map[string]*activitiesv1.Group{},
+		activities: map[string]*activitiesv1.Activity{}, granted: map[string]*iamv1.RoleGrant{}, groups: map[string]*activitiesv1.Group{},
 	}
 	for _, phase := range plan.Phases {
 		for _, chain := range phase.Chains {
@@ -64,6 +66,9 @@ func (l *ledger) apply(request proto.Message) {
 	case *registryv1.CreateStaffRequest:
 		add(l, l.staff, r.Staff)
 		at(l, l.stations, r.Staff.StationId)
+	case *iamv1.CreateRoleGrantRequest:
+		at(l, l.stations, r.RoleGrant.StationId)
+		l.granted[r.RoleGrant.Subject] = r.RoleGrant
 	case *registryv1.CreateCommunityRequest:
 		add(l, l.areas, r.Community)
 		at(l, l.stations, r.Community.StationId)

@@ -83,6 +83,7 @@ func New(seed uint64) (*Plan, error) {
 	}{
 		{"stations", w.openStations},
 		{"staff", w.hireStaff},
+		{"role grants", w.grantRoles},
 		{"communities", w.nameCommunities},
 		{"volunteer teams", w.foundTeams},
 		{"volunteers", w.registerVolunteers},

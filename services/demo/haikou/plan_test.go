@@ -231,6 +231,19 @@ func TestEveryStationHasThreeWorkersOneOfThemTheHead(t *testing.T) {
 	}
 }
 
+func TestEveryWorkerMayWorkAtTheOwnStation(t *testing.T) {
+	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	for _, s := range l.staff {
+		want := "social_worker"
+		if s.Position == registryv1.StaffPosition_STAFF_POSITION_HEAD {
+			want = "station_head"
+		}
+		if g := l.granted[s.Subject]; g.GetRole() != want || g.GetStationId() != s.StationId {
+			t.Errorf("%s %s is granted %v", s.Position, s.Subject, g)
+		}
+	}
+}
+
 func TestEveryIdentityNumberIsValidAndGivenOnce(t *testing.T) {
 	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
 	seen := map[string]bool{}

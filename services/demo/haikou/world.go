@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	iamv1 "circle15.dev/api/iam/v1"
 	registryv1 "circle15.dev/api/registry/v1"
 	"circle15.dev/internal/divisions"
 )
@@ -164,9 +165,29 @@ func (w *world) hireStaff() []Chain {
 				StationId: s.id,
 				Name:      name,
 				Position:  position,
-				Subject:   fmt.Sprintf("staff-%s-%d", s.code, i+1),
+				Subject:   Subject(s.code, i+1),
 				Phone:     phone(d),
 				StartDate: format(s.opened),
+			}}})
+		}
+	}
+	return chains
+}
+
+// Subject is the OIDC subject with which a station's worker signs in; 1 is the head.
+func Subject(station string, worker int) string { return fmt.Sprintf("staff-%s-%d", station, worker) }
+
+// grantRoles lets the workers work: heads as heads of their stations, the others as social workers.
+func (w *world) grantRoles() []Chain {
+	var chains []Chain
+	for _, s := range w.stations {
+		for i := range s.staff {
+			role := "social_worker"
+			if i == 0 {
+				role = "station_head"
+			}
+			chains = append(chains, Chain{&iamv1.CreateRoleGrantRequest{RoleGrant: &iamv1.RoleGrant{
+				Id: w.id("role grant", s.opened), Subject: Subject(s.code, i+1), Role: role, StationId: s.id,
 			}}})
 		}
 	}
