@@ -378,6 +378,7 @@ CREATE TABLE visits (
 );
 CREATE INDEX visits_station ON visits (station_id, id);
 CREATE INDEX visits_household ON visits (household_id, id);
+CREATE INDEX visits_case ON visits (case_id, id) WHERE case_id IS NOT NULL;
 CREATE INDEX visits_planned ON visits (station_id, planned_date) WHERE state = 'PLANNED';
 
 ALTER TABLE needs ADD CONSTRAINT needs_visit_id_fkey FOREIGN KEY (visit_id) REFERENCES visits;
