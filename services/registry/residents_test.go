@@ -1,0 +1,116 @@
+package registry_test
+
+import (
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	registryv1 "circle15.dev/api/registry/v1"
+)
+
+const identity = "11010519491231002X" // the example of GB 11643-1999
+
+func identified(r *registryv1.Resident) {
+	r.IdentityNumber, r.NoIdentityReason, r.Sex, r.BirthDate = identity, "", 0, ""
+}
+
+func TestAnIdentityNumberIsUniqueAndNeverReturned(t *testing.T) {
+	e := newEnv(t)
+	p := e.place(township)
+	created := e.resident(p.household, identified)
+	if created.GetMaskedIdentityNumber() != "110105***********X" || created.GetBirthDate() != "1949-12-31" ||
+		created.GetSex() != registryv1.Sex_SEX_FEMALE {
+		t.Errorf("registered as %v", created)
+	}
+	got := must[*registryv1.Resident](t)(e.GetResident(e.admin(), &registryv1.GetResidentRequest{Id: created.GetId()}))
+	listed := must[*registryv1.ListResidentsResponse](t)(e.ListResidents(e.admin(), &registryv1.ListResidentsRequest{}))
+	updated := must[*registryv1.Resident](t)(e.UpdateResident(e.admin(), &registryv1.UpdateResidentRequest{
+		Resident: &registryv1.Resident{Id: created.GetId(), Phone: "0898-00000000"},
+	}))
+	for name, reply := range map[string]string{
+		"create": protojson.Format(created), "get": protojson.Format(got), "list": protojson.Format(listed),
+		"update": protojson.Format(updated),
+	} {
+		if strings.Contains(reply, identity) || strings.Contains(reply, identity[6:14]) {
+			t.Errorf("%s returns the number: %s", name, reply)
+		}
+	}
+
+	_, err := e.CreateResident(e.admin(), resident(p.household, identified))
+	refused(t, "a second person of the number", err, codes.AlreadyExists, "resident.identityNumber")
+	if s := status.Convert(err); strings.Contains(s.Message(), identity[6:]) || strings.Contains(s.Message(), "居民") {
+		t.Errorf("the error tells %q", s.Message())
+	}
+	_, err = e.UpdateResident(e.admin(), &registryv1.UpdateResidentRequest{
+		Resident:   &registryv1.Resident{Id: p.resident.GetId(), IdentityNumber: identity},
+		UpdateMask: mask("identity_number"),
+	})
+	refused(t, "another's number", err, codes.AlreadyExists, "resident.identityNumber")
+}
+
+func TestAnUpdateKeepsTheIdentityNumberUnlessItNamesIt(t *testing.T) {
+	e := newEnv(t)
+	p := e.place(township)
+	person := e.resident(p.household, identified)
+	update := func(r *registryv1.Resident, paths ...string) (*registryv1.Resident, error) {
+		r.Id = person.GetId()
+		return e.UpdateResident(e.admin(), &registryv1.UpdateResidentRequest{Resident: r, UpdateMask: mask(paths...)})
+	}
+	must[*registryv1.Resident](t)(update(&registryv1.Resident{Phone: "1"}, "phone"))
+	if n := e.count(`SELECT count(*) FROM {tenant}.residents WHERE identity_number = $1`, identity); n != 1 {
+		t.Fatal("the number is gone")
+	}
+	_, err := update(&registryv1.Resident{}, "identity_number")
+	refused(t, "cleared without a reason", err, codes.InvalidArgument, "resident.noIdentityReason")
+	_, err = update(&registryv1.Resident{BirthDate: "1949-12-30"}, "birth_date")
+	refused(t, "another birth date", err, codes.InvalidArgument, "resident.birthDate")
+	_, err = update(&registryv1.Resident{IdentityNumber: identity[:17] + "1"}, "identity_number")
+	refused(t, "a wrong number", err, codes.InvalidArgument, "resident.identityNumber")
+	if s := status.Convert(err); strings.Contains(s.Message(), identity[6:17]) {
+		t.Errorf("the error tells %q", s.Message())
+	}
+	cleared := must[*registryv1.Resident](t)(update(&registryv1.Resident{NoIdentityReason: "withdrawn"}, "identity_number", "no_identity_reason"))
+	if cleared.GetMaskedIdentityNumber() != "" || cleared.GetBirthDate() != "1949-12-31" {
+		t.Errorf("cleared to %v", cleared)
+	}
+}
+
+func TestAGuardianIsAResidentOfTheTenantOrNamed(t *testing.T) {
+	e := newEnv(t)
+	here, there := e.place(township), e.place("460107001")
+	child := func(g *registryv1.Guardian) *registryv1.CreateResidentRequest {
+		return resident(here.household, func(r *registryv1.Resident) {
+			r.BirthDate, r.LegalBasis, r.Guardian = "2014-01-01", registryv1.LegalBasis_LEGAL_BASIS_GUARDIAN_CONSENT, g
+		})
+	}
+	station := e.at(here.station.GetId())
+	_, err := e.CreateResident(station, child(nil))
+	refused(t, "no guardian", err, codes.InvalidArgument, "resident.guardian")
+	_, err = e.CreateResident(station, child(&registryv1.Guardian{ResidentId: newID()}))
+	refused(t, "nobody", err, codes.InvalidArgument, "resident.guardian.residentId")
+	must[*registryv1.Resident](t)(e.CreateResident(station, child(&registryv1.Guardian{Name: "外婆", Relationship: "grandmother"})))
+	created := must[*registryv1.Resident](t)(e.CreateResident(station, child(&registryv1.Guardian{ResidentId: there.resident.GetId()})))
+	if created.GetGuardian().GetResidentId() != there.resident.GetId() {
+		t.Errorf("the guardian became %v", created.GetGuardian())
+	}
+}
+
+func TestAResidentIsStoredAsGiven(t *testing.T) {
+	e := newEnv(t)
+	p := e.place(township)
+	created := e.resident(p.household, func(r *registryv1.Resident) {
+		r.Phone, r.AssistanceTier, r.Registered = "0898-00000000", "minimum_living_allowance", true
+		r.Categories, r.DisabilityType, r.DisabilityDegree = []string{"disabled", "living_alone"}, "visual", 1
+		r.LegalBasis, r.LegalBasisReference = registryv1.LegalBasis_LEGAL_BASIS_STATUTORY_DUTY, "社会救助暂行办法"
+		r.Guardian = &registryv1.Guardian{Name: "某人", Relationship: "sister", Phone: "1"}
+	})
+	got := must[*registryv1.Resident](t)(e.GetResident(e.admin(), &registryv1.GetResidentRequest{Id: created.GetId()}))
+	if protojson.Format(created) != protojson.Format(got) || got.GetGuardian().GetRelationship() != "sister" ||
+		len(got.GetCategories()) != 2 || got.GetDisabilityDegree() != 1 || !got.GetRegistered() ||
+		got.GetLegalBasisReference() != "社会救助暂行办法" || got.GetAssistanceTier() != "minimum_living_allowance" {
+		t.Errorf("stored as %v", got)
+	}
+}

@@ -1,0 +1,118 @@
+package registry
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	registryv1 "circle15.dev/api/registry/v1"
+	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/authz"
+	"circle15.dev/internal/ids"
+	"circle15.dev/internal/tenantdb"
+	"circle15.dev/internal/write"
+)
+
+// CreateStaff records a worker of a station.
+func (s *Service) CreateStaff(ctx context.Context, req *registryv1.CreateStaffRequest) (*registryv1.Staff, error) {
+	id, err := ids.OrNew("staff.id", req.GetStaff().GetId())
+	if err != nil {
+		return nil, err
+	}
+	worker, err := readStaff(id, req.GetStaff())
+	if err != nil {
+		return nil, err
+	}
+	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.Staff, error) {
+		station, err := openStation(ctx, tx, "staff.stationId", req.GetStaff().GetStationId())
+		if err != nil {
+			return nil, err
+		}
+		if err := worker.service().endsWithin(station.ClosedDate, "staff.endDate", "station"); err != nil {
+			return nil, err
+		}
+		worker.StationID = station.ID
+		row, err := worker.insert(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		return row.toProto(), nil
+	})
+}
+
+// GetStaff returns a worker of the data scope.
+func (s *Service) GetStaff(ctx context.Context, req *registryv1.GetStaffRequest) (*registryv1.Staff, error) {
+	return get(ctx, s, "worker", req.GetId(), scanStaff, selectStaff)
+}
+
+// ListStaff lists the workers of the data scope.
+func (s *Service) ListStaff(ctx context.Context, req *registryv1.ListStaffRequest) (*registryv1.ListStaffResponse, error) {
+	staff, next, err := list(ctx, s, req, req.GetStationId(), scanStaff, selectAllStaff)
+	if err != nil {
+		return nil, err
+	}
+	return &registryv1.ListStaffResponse{Staff: staff, NextPageToken: next}, nil
+}
+
+// UpdateStaff changes a worker's record.
+func (s *Service) UpdateStaff(ctx context.Context, req *registryv1.UpdateStaffRequest) (*registryv1.Staff, error) {
+	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.Staff, error) {
+		old, err := find(ctx, tx, "staff.id", "worker", req.GetStaff().GetId(), scanStaff, lockStaff)
+		if err != nil {
+			return nil, err
+		}
+		merged := old.toProto()
+		if err := change(ctx, "staff", merged, req.GetStaff(), req.GetUpdateMask(), old.Revision); err != nil {
+			return nil, err
+		}
+		worker, err := readStaff(old.ID, merged)
+		if err != nil {
+			return nil, err
+		}
+		if !worker.service().equal(old.service()) {
+			station, err := openStation(ctx, tx, "staff.stationId", old.StationID.String())
+			if err != nil {
+				return nil, err
+			}
+			if err := worker.service().endsWithin(station.ClosedDate, "staff.endDate", "station"); err != nil {
+				return nil, err
+			}
+		}
+		row, err := worker.update(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		return row.toProto(), nil
+	})
+}
+
+// readStaff reads the message and checks what needs no database. The station is resolved by the caller.
+func readStaff(id uuid.UUID, m *registryv1.Staff) (*staffRow, error) {
+	service, err := parsePeriod("staff.startDate", m.GetStartDate(), "staff.endDate", m.GetEndDate())
+	if err != nil {
+		return nil, err
+	}
+	return &staffRow{
+		ID: id, Name: m.GetName(), Position: positions.text(m.GetPosition()), Subject: optionalText(m.GetSubject()),
+		Phone: m.GetPhone(), StartDate: service.first, EndDate: service.last,
+	}, nil
+}
+
+// service is the time of the worker's service.
+func (r *staffRow) service() period { return period{r.StartDate, r.EndDate} }
+
+// openStation resolves the station of a new or changed record and keeps it from being closed until the end of the
+// transaction.
+func openStation(ctx context.Context, tx *tenantdb.Tx, field, id string) (*stationRow, error) {
+	key, err := ids.Parse(field, id)
+	if err != nil {
+		return nil, err
+	}
+	row, err := tenantdb.One(ctx, tx, scanStation, shareStation, key, authz.ScopeFrom(ctx).StationIDs())
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, apierr.InvalidField(field, "must name a station within your data scope")
+	}
+	return row, err
+}

@@ -1,0 +1,124 @@
+package registry
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	registryv1 "circle15.dev/api/registry/v1"
+	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/authz"
+	"circle15.dev/internal/civildate"
+	"circle15.dev/internal/facts"
+	"circle15.dev/internal/ids"
+	"circle15.dev/internal/tenantdb"
+	"circle15.dev/internal/write"
+)
+
+// CreateStation opens a station (社工站) for a township or street and counts it from its first day.
+func (s *Service) CreateStation(ctx context.Context, req *registryv1.CreateStationRequest) (*registryv1.Station, error) {
+	id, err := ids.OrNew("station.id", req.GetStation().GetId())
+	if err != nil {
+		return nil, err
+	}
+	station, err := readStation(id, req.GetStation())
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTownship("station.divisionCode", station.DivisionCode); err != nil {
+		return nil, err
+	}
+	if !authz.ScopeFrom(ctx).Covers(id) {
+		return nil, apierr.New(apierr.Denied, "stations are created by those who may reach the whole tenant")
+	}
+	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.Station, error) {
+		row, err := station.insert(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		if err := facts.Append(ctx, tx, row.facts()...); err != nil {
+			return nil, err
+		}
+		return row.toProto(), nil
+	})
+}
+
+// GetStation returns a station of the data scope.
+func (s *Service) GetStation(ctx context.Context, req *registryv1.GetStationRequest) (*registryv1.Station, error) {
+	return get(ctx, s, "station", req.GetId(), scanStation, selectStation)
+}
+
+// ListStations lists the stations of the data scope.
+func (s *Service) ListStations(ctx context.Context, req *registryv1.ListStationsRequest) (*registryv1.ListStationsResponse, error) {
+	stations, next, err := list(ctx, s, req, "", scanStation, selectStations, optionalText(req.GetDivisionCode()))
+	if err != nil {
+		return nil, err
+	}
+	return &registryv1.ListStationsResponse{Stations: stations, NextPageToken: next}, nil
+}
+
+// UpdateStation changes a station. Other days of opening and closing correct the figures.
+func (s *Service) UpdateStation(ctx context.Context, req *registryv1.UpdateStationRequest) (*registryv1.Station, error) {
+	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.Station, error) {
+		old, err := find(ctx, tx, "station.id", "station", req.GetStation().GetId(), scanStation, lockStation)
+		if err != nil {
+			return nil, err
+		}
+		merged := old.toProto()
+		if err := change(ctx, "station", merged, req.GetStation(), req.GetUpdateMask(), old.Revision); err != nil {
+			return nil, err
+		}
+		station, err := readStation(old.ID, merged)
+		if err != nil {
+			return nil, err
+		}
+		if err := station.checkClosing(ctx, tx); err != nil {
+			return nil, err
+		}
+		row, err := station.update(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		if !row.operation().equal(old.operation()) {
+			if err := recount(ctx, tx, facts.SourceStations, row.ID, row.facts()); err != nil {
+				return nil, err
+			}
+		}
+		return row.toProto(), nil
+	})
+}
+
+// readStation reads the message and checks what needs no database.
+func readStation(id uuid.UUID, m *registryv1.Station) (*stationRow, error) {
+	operation, err := parsePeriod("station.openedDate", m.GetOpenedDate(), "station.closedDate", m.GetClosedDate())
+	if err != nil {
+		return nil, err
+	}
+	return &stationRow{
+		ID: id, DivisionCode: m.GetDivisionCode(), DisplayName: m.GetDisplayName(), Address: m.GetAddress(), Phone: m.GetPhone(),
+		OpenedDate: operation.first, ClosedDate: operation.last,
+	}, nil
+}
+
+// checkClosing refuses to close a station while workers serve beyond its last day. The caller holds the station's
+// lock, which a new worker's record waits for.
+func (r *stationRow) checkClosing(ctx context.Context, tx *tenantdb.Tx) error {
+	if r.ClosedDate == nil {
+		return nil
+	}
+	serving, err := tenantdb.One(ctx, tx, pgx.RowTo[int64], countStaffAfter, r.ID, *r.ClosedDate)
+	if err != nil {
+		return err
+	}
+	if serving > 0 {
+		return apierr.New(apierr.Conflict, "%d workers of the station serve beyond %s; end their service first",
+			serving, civildate.Format(*r.ClosedDate)).With("station.closedDate", "workers serve beyond it")
+	}
+	return nil
+}
+
+// facts count the station from its first day to its last.
+func (r *stationRow) facts() []facts.Fact {
+	return stock(facts.Fact{Measure: facts.Stations, Station: r.ID, SourceType: facts.SourceStations, SourceID: r.ID}, r.operation())
+}

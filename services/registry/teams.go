@@ -1,0 +1,136 @@
+package registry
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	registryv1 "circle15.dev/api/registry/v1"
+	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/civildate"
+	"circle15.dev/internal/facts"
+	"circle15.dev/internal/ids"
+	"circle15.dev/internal/standards"
+	"circle15.dev/internal/tenantdb"
+	"circle15.dev/internal/write"
+	"circle15.dev/services/internal/refs"
+)
+
+// CreateVolunteerTeam founds a volunteer team (志愿服务团队) of a station and counts it from its first day.
+func (s *Service) CreateVolunteerTeam(
+	ctx context.Context, req *registryv1.CreateVolunteerTeamRequest,
+) (*registryv1.VolunteerTeam, error) {
+	id, err := ids.OrNew("volunteerTeam.id", req.GetVolunteerTeam().GetId())
+	if err != nil {
+		return nil, err
+	}
+	team, err := readTeam(ctx, id, req.GetVolunteerTeam())
+	if err != nil {
+		return nil, err
+	}
+	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.VolunteerTeam, error) {
+		var err error
+		team.StationID, err = refs.Station(ctx, tx, "volunteerTeam.stationId", req.GetVolunteerTeam().GetStationId())
+		if err != nil {
+			return nil, err
+		}
+		row, err := team.insert(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		if err := facts.Append(ctx, tx, row.facts()...); err != nil {
+			return nil, err
+		}
+		return row.toProto(), nil
+	})
+}
+
+// GetVolunteerTeam returns a volunteer team of the data scope.
+func (s *Service) GetVolunteerTeam(ctx context.Context, req *registryv1.GetVolunteerTeamRequest) (*registryv1.VolunteerTeam, error) {
+	return get(ctx, s, "volunteer team", req.GetId(), scanTeam, selectTeam)
+}
+
+// ListVolunteerTeams lists the volunteer teams of the data scope.
+func (s *Service) ListVolunteerTeams(
+	ctx context.Context, req *registryv1.ListVolunteerTeamsRequest,
+) (*registryv1.ListVolunteerTeamsResponse, error) {
+	teams, next, err := list(ctx, s, req, req.GetStationId(), scanTeam, selectTeams)
+	if err != nil {
+		return nil, err
+	}
+	return &registryv1.ListVolunteerTeamsResponse{VolunteerTeams: teams, NextPageToken: next}, nil
+}
+
+// UpdateVolunteerTeam changes a volunteer team. Another domain or day of dissolution corrects the figures.
+func (s *Service) UpdateVolunteerTeam(
+	ctx context.Context, req *registryv1.UpdateVolunteerTeamRequest,
+) (*registryv1.VolunteerTeam, error) {
+	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.VolunteerTeam, error) {
+		old, err := find(ctx, tx, "volunteerTeam.id", "volunteer team", req.GetVolunteerTeam().GetId(), scanTeam, lockTeam)
+		if err != nil {
+			return nil, err
+		}
+		merged := old.toProto()
+		if err := change(ctx, "volunteerTeam", merged, req.GetVolunteerTeam(), req.GetUpdateMask(), old.Revision); err != nil {
+			return nil, err
+		}
+		team, err := readTeam(ctx, old.ID, merged)
+		if err != nil {
+			return nil, err
+		}
+		if err := team.checkDissolution(ctx, tx); err != nil {
+			return nil, err
+		}
+		row, err := team.update(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		if row.Domain != old.Domain || !row.being().equal(old.being()) {
+			if err := recount(ctx, tx, facts.SourceVolunteerTeams, row.ID, row.facts()); err != nil {
+				return nil, err
+			}
+		}
+		return row.toProto(), nil
+	})
+}
+
+// readTeam reads the message and checks what needs no database. The station is resolved by the caller.
+func readTeam(ctx context.Context, id uuid.UUID, m *registryv1.VolunteerTeam) (*teamRow, error) {
+	being, err := parsePastPeriod("volunteerTeam.foundedDate", m.GetFoundedDate(), "volunteerTeam.dissolvedDate", m.GetDissolvedDate())
+	if err != nil {
+		return nil, err
+	}
+	if m.GetDomain() != "" {
+		if err := standards.Check(ctx, "volunteerTeam.domain", standards.Domains, m.GetDomain()); err != nil {
+			return nil, err
+		}
+	}
+	return &teamRow{
+		ID: id, DisplayName: m.GetDisplayName(), Domain: m.GetDomain(), FoundedDate: being.first, DissolvedDate: being.last,
+	}, nil
+}
+
+// checkDissolution refuses to dissolve a team while volunteers stay beyond its last day. The caller holds the team's
+// lock, which a new volunteer's record waits for.
+func (r *teamRow) checkDissolution(ctx context.Context, tx *tenantdb.Tx) error {
+	if r.DissolvedDate == nil {
+		return nil
+	}
+	staying, err := tenantdb.One(ctx, tx, pgx.RowTo[int64], countVolunteersAfter, r.ID, *r.DissolvedDate)
+	if err != nil {
+		return err
+	}
+	if staying > 0 {
+		return apierr.New(apierr.Conflict, "%d volunteers of the team stay beyond %s; move or withdraw them first",
+			staying, civildate.Format(*r.DissolvedDate)).With("volunteerTeam.dissolvedDate", "volunteers stay beyond it")
+	}
+	return nil
+}
+
+// facts count the team from its first day to its last.
+func (r *teamRow) facts() []facts.Fact {
+	return stock(facts.Fact{
+		Measure: facts.VolunteerTeam, Station: r.StationID, Domain: r.Domain, SourceType: facts.SourceVolunteerTeams, SourceID: r.ID,
+	}, r.being())
+}

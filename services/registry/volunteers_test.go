@@ -1,0 +1,106 @@
+package registry_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	registryv1 "circle15.dev/api/registry/v1"
+)
+
+func (e *env) team(station *registryv1.Station) *registryv1.VolunteerTeam {
+	e.t.Helper()
+	return must[*registryv1.VolunteerTeam](e.t)(e.CreateVolunteerTeam(e.admin(), &registryv1.CreateVolunteerTeamRequest{
+		VolunteerTeam: &registryv1.VolunteerTeam{
+			StationId: station.GetId(), DisplayName: "志愿服务队", Domain: "elderly_services", FoundedDate: "2021-05-10",
+		},
+	}))
+}
+
+func volunteer(team *registryv1.VolunteerTeam, number string) *registryv1.CreateVolunteerRequest {
+	return &registryv1.CreateVolunteerRequest{Volunteer: &registryv1.Volunteer{
+		TeamId: team.GetId(), Name: "志愿者", IdentityNumber: number, Skills: []string{"haircuts"}, RegisteredDate: "2021-05-20",
+	}}
+}
+
+func TestATeamIsCountedUntilItIsDissolved(t *testing.T) {
+	e := newEnv(t)
+	s := e.station(township)
+	team := e.team(s)
+	founded := fact{Measure: "volunteer_team", Date: "2021-05-10", Station: s.GetId(), Domain: "elderly_services", Amount: 1}
+	if diff := cmp.Diff([]fact{founded}, e.facts(team.GetId())); diff != "" {
+		t.Fatalf("founded: %s", diff)
+	}
+	member := must[*registryv1.Volunteer](t)(e.CreateVolunteer(e.admin(), volunteer(team, "")))
+	dissolve := &registryv1.UpdateVolunteerTeamRequest{
+		VolunteerTeam: &registryv1.VolunteerTeam{Id: team.GetId(), DissolvedDate: "2022-06-30"},
+	}
+	_, err := e.UpdateVolunteerTeam(e.admin(), dissolve)
+	refused(t, "with a volunteer", err, codes.Aborted, "volunteerTeam.dissolvedDate")
+
+	withdraw := &registryv1.UpdateVolunteerRequest{
+		Volunteer: &registryv1.Volunteer{Id: member.GetId(), WithdrawnDate: "2022-06-30"}, UpdateMask: mask("withdrawn_date"),
+	}
+	must[*registryv1.Volunteer](t)(e.UpdateVolunteer(e.admin(), withdraw))
+	must[*registryv1.VolunteerTeam](t)(e.UpdateVolunteerTeam(e.admin(), dissolve))
+	dissolved := founded
+	dissolved.Date, dissolved.Amount = "2022-06-30", -1
+	if diff := cmp.Diff([]fact{founded, undone(founded), founded, dissolved}, e.facts(team.GetId())); diff != "" {
+		t.Errorf("dissolved: %s", diff)
+	}
+	withdraw.Volunteer.WithdrawnDate = ""
+	_, err = e.UpdateVolunteer(e.admin(), withdraw)
+	refused(t, "a volunteer who stays", err, codes.InvalidArgument, "volunteer.withdrawnDate")
+	_, err = e.CreateVolunteer(e.admin(), volunteer(team, ""))
+	refused(t, "a new volunteer", err, codes.InvalidArgument, "volunteer.withdrawnDate")
+}
+
+func TestAVolunteerIsCountedAtTheStationOfTheTeam(t *testing.T) {
+	e := newEnv(t)
+	s, other := e.station(township), e.station("460107001")
+	team, sister, elsewhere := e.team(s), e.team(s), e.team(other)
+	v := must[*registryv1.Volunteer](t)(e.CreateVolunteer(e.admin(), volunteer(team, "")))
+	registered := fact{Measure: "volunteer", Date: "2021-05-20", Station: s.GetId(), Amount: 1}
+	want := []fact{registered}
+	update := func(step string, change *registryv1.Volunteer, more ...fact) {
+		t.Helper()
+		change.Id = v.GetId()
+		must[*registryv1.Volunteer](t)(e.UpdateVolunteer(e.admin(), &registryv1.UpdateVolunteerRequest{Volunteer: change}))
+		want = append(want, more...)
+		if diff := cmp.Diff(want, e.facts(v.GetId())); diff != "" {
+			t.Fatalf("%s: %s", step, diff)
+		}
+	}
+	update("another phone", &registryv1.Volunteer{Phone: "1"})
+	update("a team of the station", &registryv1.Volunteer{TeamId: sister.GetId()})
+	there := registered
+	there.Station = other.GetId()
+	update("a team of another station", &registryv1.Volunteer{TeamId: elsewhere.GetId()}, undone(registered), there)
+	left := there
+	left.Date, left.Amount = "2022-01-31", -1
+	update("withdrawn", &registryv1.Volunteer{WithdrawnDate: "2022-01-31"}, undone(there), there, left)
+}
+
+func TestAVolunteersIdentityNumberIsTakenOnceAndNeverReturned(t *testing.T) {
+	e := newEnv(t)
+	team := e.team(e.station(township))
+	first := must[*registryv1.Volunteer](t)(e.CreateVolunteer(e.admin(), volunteer(team, identity)))
+	if reply := protojson.Format(first); strings.Contains(reply, identity[6:14]) || first.GetMaskedIdentityNumber() == "" {
+		t.Errorf("returned as %s", reply)
+	}
+	_, err := e.CreateVolunteer(e.admin(), volunteer(team, identity))
+	refused(t, "a second volunteer of the number", err, codes.AlreadyExists, "volunteer.identityNumber")
+	_, err = e.CreateVolunteer(e.admin(), volunteer(team, identity[:17]+"1"))
+	refused(t, "a wrong number", err, codes.InvalidArgument, "volunteer.identityNumber")
+
+	withdrawn := must[*registryv1.Volunteer](t)(e.UpdateVolunteer(e.admin(), &registryv1.UpdateVolunteerRequest{
+		Volunteer: &registryv1.Volunteer{Id: first.GetId(), WithdrawnDate: "2022-01-31"},
+	}))
+	if withdrawn.GetMaskedIdentityNumber() != first.GetMaskedIdentityNumber() {
+		t.Error("the number was lost in an update that does not name it")
+	}
+	must[*registryv1.Volunteer](t)(e.CreateVolunteer(e.admin(), volunteer(team, identity)))
+}
