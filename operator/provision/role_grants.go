@@ -1,0 +1,63 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"circle15.dev/internal/ids"
+	"circle15.dev/internal/tenant"
+)
+
+// RoleGrant is a role for one subject, at a station or in the whole tenant.
+type RoleGrant struct {
+	Subject   string
+	Role      string
+	Station   string // the division code of an open station (nine digits, GB/T 10114); empty for the whole tenant
+	GrantedBy string // as in role_grants.created_by; not GrantedBy, whose grants follow the Policy
+}
+
+// GrantRole gives the subject the role, unless it has it for good already. Refusals: NotFound; InvalidSpec for a role or
+// station that the tenant does not have, and for a station that is missing or out of place.
+func (p *Provisioner) GrantRole(ctx context.Context, name tenant.Name, g RoleGrant) error {
+	if _, err := p.Show(ctx, name); err != nil {
+		return err
+	}
+	return p.inTenantLock(ctx, name, func(tx pgx.Tx) error {
+		station, err := g.station(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO `+ident(name.Schema(), "role_grants")+` AS g (id, subject, role, station_id, created_by)
+			VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (subject, role, station_id) DO UPDATE SET expires_at = NULL WHERE g.expires_at IS NOT NULL`,
+			ids.New(), g.Subject, g.Role, station, g.GrantedBy)
+		return err
+	})
+}
+
+// station finds the station, and checks that the role is there and asks for one.
+func (g RoleGrant) station(ctx context.Context, tx pgx.Tx, name tenant.Name) (*uuid.UUID, error) {
+	var known, byStation bool
+	var station *uuid.UUID
+	err := tx.QueryRow(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT FROM %[1]s WHERE name = $1),
+			EXISTS (SELECT FROM %[2]s WHERE role = $1 AND level IN ('own', 'station')),
+			(SELECT id FROM %[3]s WHERE division_code = $2 AND closed_date IS NULL)`,
+		ident(name.Schema(), "roles"), ident(name.Schema(), "role_rules"), ident(name.Schema(), "stations")),
+		g.Role, g.Station).Scan(&known, &byStation, &station)
+	switch {
+	case err != nil:
+		return nil, err
+	case !known:
+		return nil, refuseField(InvalidSpec, "role", "tenant %s has no role %q", name, g.Role)
+	case byStation && g.Station == "":
+		return nil, refuseField(InvalidSpec, "station", "the role %s is about the records of a station: name one", g.Role)
+	case !byStation && g.Station != "":
+		return nil, refuseField(InvalidSpec, "station", "the role %s is not about a station: leave it out", g.Role)
+	case g.Station != "" && station == nil:
+		return nil, refuseField(InvalidSpec, "station", "tenant %s has no open station in division %s", name, g.Station)
+	}
+	return station, nil
+}
