@@ -1,0 +1,54 @@
+package activities
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"circle15.dev/internal/facts"
+	"circle15.dev/internal/tenantdb"
+)
+
+// facts count a held activity (场) and its person-times (人次) on the day it was held.
+func (a activityRow) facts() []facts.Fact {
+	activity := facts.Fact{
+		Measure: facts.Activity, Date: *a.HeldDate, Station: a.StationID, Staff: &a.StaffID, Domain: a.Domain, Amount: 1,
+		SourceType: facts.SourceActivities, SourceID: a.ID,
+	}
+	persons := activity
+	persons.Measure, persons.Amount = facts.PersonTimes, a.Attendees
+	return []facts.Fact{activity, persons}
+}
+
+// counts says whether two rows of a held activity are counted alike.
+func (a activityRow) counts(b activityRow) bool {
+	return a.HeldDate.Equal(*b.HeldDate) && a.StaffID == b.StaffID && a.Domain == b.Domain && a.Attendees == b.Attendees
+}
+
+// fact counts the group (个) on the day it was opened.
+func (g groupRow) fact() facts.Fact {
+	return facts.Fact{
+		Measure: facts.Group, Date: g.Opened, Station: g.StationID, Staff: &g.StaffID, Domain: g.Domain, Amount: 1,
+		SourceType: facts.SourceGroups, SourceID: g.ID,
+	}
+}
+
+// attendance counts each resident who attended the session as one person-time (人次).
+func attendance(s sessionRow, domain string, attendees []attendee) []facts.Fact {
+	var out []facts.Fact
+	for _, a := range attendees {
+		out = append(out, facts.Fact{
+			Measure: facts.PersonTimes, Date: s.SessionDate, Station: s.StationID, Staff: &s.StaffID, Household: &a.HouseholdID,
+			Resident: &a.ID, Domain: domain, Amount: 1, SourceType: facts.SourceGroupSessions, SourceID: s.ID,
+		})
+	}
+	return out
+}
+
+// recount replaces the facts of a source by the given ones.
+func recount(ctx context.Context, tx *tenantdb.Tx, sourceType string, source uuid.UUID, now ...facts.Fact) error {
+	if err := facts.Reverse(ctx, tx, sourceType, source); err != nil {
+		return err
+	}
+	return facts.Append(ctx, tx, now...)
+}

@@ -1,0 +1,116 @@
+package activities
+
+import (
+	"slices"
+	"time"
+
+	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/civildate"
+)
+
+// state is where an activity stands, as stored.
+type state string
+
+const (
+	planned   state = "PLANNED"
+	held      state = "HELD"
+	cancelled state = "CANCELLED"
+	void      state = "VOID"
+)
+
+// event is what happens to an activity: where it stands, on which day, and how many took part.
+type event struct {
+	State       state
+	PlannedDate *time.Time
+	HeldDate    *time.Time
+	Attendees   int32 // person-times (人次)
+}
+
+// begin gives an activity its first state: with a held day it was held, with a planned day alone it is planned.
+func (e event) begin() (event, error) {
+	e.State = planned
+	if e.HeldDate != nil {
+		e.State = held
+	}
+	return e, e.check()
+}
+
+// check says what an activity that is planned or held must have. The fields are those of the message "activity".
+func (e event) check() error {
+	switch {
+	case e.State == held && e.HeldDate == nil:
+		return apierr.InvalidField("activity.heldDate", "is required: the activity was held")
+	case e.State == held && e.Attendees < 1:
+		return apierr.InvalidField("activity.attendeeCount", "must be at least 1 for an activity that was held")
+	case e.State == planned && e.HeldDate != nil:
+		return apierr.InvalidField("activity.heldDate", "is set by :hold")
+	case e.State == planned && e.PlannedDate == nil:
+		return apierr.New(apierr.Invalid, "an activity needs the day on which it was held or is planned").
+			With("activity.plannedDate", "is required, or heldDate is").With("activity.heldDate", "is required, or plannedDate is")
+	case e.State == planned && e.Attendees != 0:
+		return apierr.InvalidField("activity.attendeeCount", "must be 0 until the activity was held")
+	}
+	return nil
+}
+
+// mustBe is the precondition of an act on an activity.
+func (s state) mustBe(want state) error {
+	if s != want {
+		return apierr.New(apierr.Conflict, "the activity is %s; only one that is %s allows it", s, want)
+	}
+	return nil
+}
+
+// stage is the stage of a group (MZ/T 095-2017), as stored.
+type stage string
+
+const (
+	preparation stage = "PREPARATION" // 筹备期
+	formation   stage = "FORMATION"   // 形成期
+	transition  stage = "TRANSITION"  // 转折期
+	maturity    stage = "MATURITY"    // 成熟期
+	ending      stage = "ENDING"      // 结束期
+)
+
+// stages are in the order in which a group passes through them, none left out.
+var stages = []stage{preparation, formation, transition, maturity, ending}
+
+// progress is how far a group has come.
+type progress struct {
+	Stage  stage
+	Opened time.Time
+	Ended  *time.Time
+}
+
+// advance moves a group to its next stage. ENDING takes the day on which the group ended, which is not before its last
+// session (nil: it had none). The fields are those of AdvanceGroupRequest.
+func (p progress) advance(to stage, ended, lastSession *time.Time) (progress, error) {
+	at := slices.Index(stages, p.Stage)
+	switch {
+	case p.Stage == ending:
+		return p, apierr.New(apierr.Conflict, "the group has ended")
+	case stages[at+1] != to:
+		return p, apierr.New(apierr.Conflict, "the group is in stage %s; its next stage is %s", p.Stage, stages[at+1])
+	case to != ending && ended != nil:
+		return p, apierr.InvalidField("endedDate", "goes with stage GROUP_STAGE_ENDING alone")
+	case to == ending && ended == nil:
+		return p, apierr.InvalidField("endedDate", "is required to end a group")
+	case to == ending && ended.Before(p.Opened):
+		return p, apierr.InvalidField("endedDate", "must not be before the group was opened, on %s", civildate.Format(p.Opened))
+	case to == ending && lastSession != nil && ended.Before(*lastSession):
+		return p, apierr.InvalidField("endedDate", "must not be before the last session, on %s", civildate.Format(*lastSession))
+	}
+	p.Stage, p.Ended = to, ended
+	return p, nil
+}
+
+// admits says whether a session of the day can be recorded. The field is that of CreateGroupSessionRequest.
+func (p progress) admits(session time.Time) error {
+	switch {
+	case p.Stage == ending:
+		return apierr.New(apierr.Conflict, "the group has ended")
+	case session.Before(p.Opened):
+		return apierr.InvalidField("session.sessionDate", "must not be before the group was opened, on %s", civildate.Format(p.Opened))
+	}
+	return nil
+}

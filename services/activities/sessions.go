@@ -1,0 +1,117 @@
+package activities
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	activitiesv1 "circle15.dev/api/activities/v1"
+	"circle15.dev/internal/authz"
+	"circle15.dev/internal/civildate"
+	"circle15.dev/internal/facts"
+	"circle15.dev/internal/ids"
+	"circle15.dev/internal/page"
+	"circle15.dev/internal/tenantdb"
+	"circle15.dev/internal/write"
+	"circle15.dev/services/internal/refs"
+)
+
+// CreateGroupSession records a session of a group with its attendance, and counts the person-times (人次).
+func (s *Service) CreateGroupSession(
+	ctx context.Context, req *activitiesv1.CreateGroupSessionRequest,
+) (*activitiesv1.GroupSession, error) {
+	groupID, err := ids.Parse("groupId", req.GetGroupId())
+	if err != nil {
+		return nil, err
+	}
+	in := req.GetSession()
+	id, err := ids.OrNew("session.id", in.GetId())
+	if err != nil {
+		return nil, err
+	}
+	day, err := civildate.ParsePast("session.sessionDate", in.GetSessionDate())
+	if err != nil {
+		return nil, err
+	}
+	by, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*activitiesv1.GroupSession, error) {
+		group, err := lockedGroup(ctx, tx, groupID)
+		if err != nil {
+			return nil, err
+		}
+		if err := group.admits(day); err != nil {
+			return nil, err
+		}
+		worker, err := refs.StaffOn(ctx, tx, "session.staffId", in.GetStaffId(), group.StationID, day)
+		if err != nil {
+			return nil, err
+		}
+		attendees, err := resolveAttendees(ctx, tx, in.GetAttendeeIds(), group.StationID)
+		if err != nil {
+			return nil, err
+		}
+		row, err := sessionRow{
+			ID: id, GroupID: group.ID, StationID: group.StationID, StaffID: worker, Theme: in.GetTheme(), SessionDate: day,
+			DurationMinutes: in.GetDurationMinutes(), Record: in.GetRecord(), AttendeeIDs: idsOf(attendees),
+		}.insert(ctx, tx, by)
+		if err != nil {
+			return nil, err
+		}
+		if err := facts.Append(ctx, tx, attendance(row, group.Domain, attendees)...); err != nil {
+			return nil, err
+		}
+		return row.toProto(), nil
+	})
+}
+
+// resolveAttendees resolves residents of the station, ordered by id, with the households to which they are counted.
+func resolveAttendees(ctx context.Context, tx *tenantdb.Tx, list []string, station uuid.UUID) ([]attendee, error) {
+	residents, err := refs.Residents(ctx, tx, "session.attendeeIds", list, station)
+	if err != nil || len(residents) == 0 {
+		return nil, err
+	}
+	return tenantdb.All(ctx, tx, pgx.RowToStructByPos[attendee], findAttendees, residents)
+}
+
+func idsOf(attendees []attendee) []uuid.UUID {
+	out := make([]uuid.UUID, len(attendees))
+	for i, a := range attendees {
+		out[i] = a.ID
+	}
+	return out
+}
+
+// ListGroupSessions lists the sessions of a group of the data scope, ordered by id.
+func (s *Service) ListGroupSessions(
+	ctx context.Context, req *activitiesv1.ListGroupSessionsRequest,
+) (*activitiesv1.ListGroupSessionsResponse, error) {
+	group, err := ids.Parse("groupId", req.GetGroupId())
+	if err != nil {
+		return nil, err
+	}
+	p, after, err := s.start(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	scope := authz.ScopeFrom(ctx)
+	if _, err := tenantdb.One(ctx, s.db, pgx.RowTo[uuid.UUID], findGroup, group, scope.StationIDs(), scope.Owner()); err != nil {
+		return nil, orMissing(err, "group", group)
+	}
+	rows, err := tenantdb.All(ctx, s.db, pgx.RowToStructByPos[sessionRow], listSessions, group, after, p.Fetch())
+	if err != nil {
+		return nil, err
+	}
+	rows, more := page.Cut(rows, p)
+	out := &activitiesv1.ListGroupSessionsResponse{}
+	for _, row := range rows {
+		out.GroupSessions = append(out.GroupSessions, row.toProto())
+	}
+	if more {
+		out.NextPageToken = s.pages.Next(ctx, req, rows[len(rows)-1].ID.String())
+	}
+	return out, nil
+}

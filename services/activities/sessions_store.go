@@ -1,0 +1,93 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	activitiesv1 "circle15.dev/api/activities/v1"
+	"circle15.dev/internal/civildate"
+	"circle15.dev/internal/tenantdb"
+)
+
+// sessionRow is a session (节) of a group as read; the columns are those of sessionColumns, by position.
+type sessionRow struct {
+	ID, GroupID, StationID, StaffID uuid.UUID
+	Number                          int32
+	Theme                           string
+	SessionDate                     time.Time
+	DurationMinutes                 int32
+	Record                          string
+	CreateTime                      time.Time
+	AttendeeIDs                     []uuid.UUID
+}
+
+// attendee is a resident who attended, with the household of that time.
+type attendee struct{ ID, HouseholdID uuid.UUID }
+
+const sessionColumns = `s.id, s.group_id, s.station_id, s.staff_id, s.number, s.theme, s.session_date, s.duration_minutes, s.record,
+	s.create_time, ARRAY(SELECT a.resident_id FROM {tenant}.group_attendances a WHERE a.session_id = s.id ORDER BY a.resident_id)`
+
+var (
+	findGroup = tenantdb.SQL(`SELECT g.id FROM {tenant}.groups g WHERE ` + groupInScope)
+
+	listSessions = tenantdb.SQL(`SELECT ` + sessionColumns + ` FROM {tenant}.group_sessions s
+		WHERE s.group_id = $1 AND s.id > $2 ORDER BY s.id LIMIT $3`)
+
+	// The group is locked, so the next number is nobody else's.
+	insertSession = tenantdb.SQL(`INSERT INTO {tenant}.group_sessions AS s (id, group_id, station_id, staff_id, number, theme,
+			session_date, duration_minutes, record, created_by)
+		SELECT $1, $2, $3, $4, coalesce(max(t.number), 0) + 1, $5, $6, $7, $8, $9
+		FROM {tenant}.group_sessions t WHERE t.group_id = $2
+		RETURNING ` + sessionColumns)
+
+	insertAttendances = tenantdb.SQL(`INSERT INTO {tenant}.group_attendances (session_id, resident_id)
+		SELECT $1::uuid, unnest($2::uuid[])`)
+
+	groupSessions   = tenantdb.SQL(`SELECT s.id FROM {tenant}.group_sessions s WHERE s.group_id = $1`)
+	lastSessionDate = tenantdb.SQL(`SELECT max(s.session_date) FROM {tenant}.group_sessions s WHERE s.group_id = $1`)
+
+	findAttendees = tenantdb.SQL(`SELECT r.id, r.household_id FROM {tenant}.residents r WHERE r.id = ANY($1) ORDER BY r.id`)
+)
+
+// insert stores a new session with its attendance; it gets the next number of its locked group.
+func (s sessionRow) insert(ctx context.Context, tx *tenantdb.Tx, by string) (sessionRow, error) {
+	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[sessionRow], insertSession, s.ID, s.GroupID, s.StationID, s.StaffID,
+		s.Theme, s.SessionDate, s.DurationMinutes, s.Record, by)
+	if err != nil {
+		return row, err
+	}
+	if row.AttendeeIDs = s.AttendeeIDs; len(row.AttendeeIDs) > 0 {
+		tx.Queue(insertAttendances, row.ID, row.AttendeeIDs)
+	}
+	return row, nil
+}
+
+// sessionIDs are the sessions of a group.
+func sessionIDs(ctx context.Context, tx *tenantdb.Tx, group uuid.UUID) ([]uuid.UUID, error) {
+	return tenantdb.All(ctx, tx, pgx.RowTo[uuid.UUID], groupSessions, group)
+}
+
+// lastSession is the day of the last session of a group, nil before the first.
+func lastSession(ctx context.Context, tx *tenantdb.Tx, group uuid.UUID) (*time.Time, error) {
+	return tenantdb.One(ctx, tx, pgx.RowTo[*time.Time], lastSessionDate, group)
+}
+
+func (s sessionRow) toProto() *activitiesv1.GroupSession {
+	return &activitiesv1.GroupSession{
+		Id:              s.ID.String(),
+		GroupId:         s.GroupID.String(),
+		StationId:       s.StationID.String(),
+		StaffId:         s.StaffID.String(),
+		Number:          s.Number,
+		Theme:           s.Theme,
+		SessionDate:     civildate.Format(s.SessionDate),
+		DurationMinutes: s.DurationMinutes,
+		AttendeeIds:     idStrings(s.AttendeeIDs),
+		Record:          s.Record,
+		CreateTime:      timestamppb.New(s.CreateTime),
+	}
+}
