@@ -11,6 +11,7 @@ import (
 // Level is the rank of a division.
 type Level string
 
+// The levels, from the highest down, with the digits of their codes.
 const (
 	Province  Level = "province"  // 省级, six digits
 	City      Level = "city"      // 地级, six digits

@@ -87,8 +87,10 @@ func TestLookup(t *testing.T) {
 			t.Errorf("Lookup(%s) = %+v, %v", code, got, ok)
 		}
 	}
-	for _, code := range []string{"", "46", "4601", "460199", "460107999", "460107999001", "46010700", "4601070030010", "46010A",
-		"460107 03", "４６０１０７", "-60107", "460107\n"} {
+	for _, code := range []string{
+		"", "46", "4601", "460199", "460107999", "460107999001", "46010700", "4601070030010", "46010A",
+		"460107 03", "４６０１０７", "-60107", "460107\n",
+	} {
 		if got, ok := divisions.Lookup(code); ok {
 			t.Errorf("Lookup(%q) = %+v, want nothing", code, got)
 		}
@@ -131,8 +133,9 @@ func TestWithinFollowsTheParents(t *testing.T) {
 }
 
 func TestChildrenAreOneLevelDown(t *testing.T) {
-	var names []string
-	for _, d := range divisions.Children("460100") {
+	children := divisions.Children("460100")
+	names := make([]string, 0, len(children))
+	for _, d := range children {
 		names = append(names, d.Name)
 	}
 	if want := []string{"秀英区", "龙华区", "琼山区", "美兰区"}; !slices.Equal(names, want) {

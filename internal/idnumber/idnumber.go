@@ -17,6 +17,7 @@ const Length = 18
 // Sex is what the last digit of the sequence tells: odd is male.
 type Sex int
 
+// The sexes that a number can tell.
 const (
 	Female Sex = iota + 1
 	Male
@@ -36,7 +37,7 @@ var (
 // Parse checks s on the day: the form, a province (the counties of a birth may have been retired since, so they are
 // not looked up), a real birth date from 1900 up to the day, and the check character. A small x is taken for X.
 func Parse(s string, today time.Time) (Number, error) {
-	if len(s) != Length || strings.Trim(s[:17], "0123456789") != "" || !strings.Contains("0123456789Xx", s[17:]) {
+	if len(s) != Length || strings.Trim(s[:17], "0123456789") != "" || strings.Trim(s[17:], "0123456789Xx") != "" {
 		return Number{}, ErrForm
 	}
 	n := Number{strings.ToUpper(s)}

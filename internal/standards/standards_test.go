@@ -2,6 +2,7 @@ package standards_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -28,8 +29,9 @@ func TestACodeOfTheListPassesAndAnotherNamesTheField(t *testing.T) {
 			t.Errorf("%s has no %s: %v", list, code, err)
 		}
 		for _, bad := range []string{"", "unknown", strings.ToUpper(code), code + " "} {
+			var invalid *apierr.Error
 			err := standards.Check(ctx, "need.domain", list, bad)
-			if apierr.KindOf(err) != apierr.Invalid || !strings.HasPrefix(err.(*apierr.Error).Fields[0].Name, "need.domain") {
+			if !errors.As(err, &invalid) || invalid.Kind != apierr.Invalid || invalid.Fields[0].Name != "need.domain" {
 				t.Errorf("%s %q: %v", list, bad, err)
 			}
 		}
@@ -61,8 +63,8 @@ func TestStagesOfThePackAreThoseOfTheAPI(t *testing.T) {
 }
 
 func TestMeasuresOfThePackAreThoseOfTheReportAndHaveUnits(t *testing.T) {
-	var want []string
 	fields := (&reportingv1.WorkMeasures{}).ProtoReflect().Descriptor().Fields()
+	want := make([]string, 0, fields.Len())
 	for i := range fields.Len() {
 		want = append(want, fields.Get(i).JSONName())
 	}

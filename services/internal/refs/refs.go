@@ -137,7 +137,9 @@ func staff(ctx context.Context, q tenantdb.Querier, field, id string, station uu
 }
 
 // one runs a lookup whose missing row is the fault of the field.
-func one[T any](ctx context.Context, q tenantdb.Querier, field, what string, scan pgx.RowToFunc[T], s *tenantdb.Stmt, args ...any) (T, error) {
+func one[T any](
+	ctx context.Context, q tenantdb.Querier, field, what string, scan pgx.RowToFunc[T], s *tenantdb.Stmt, args ...any,
+) (T, error) {
 	row, err := tenantdb.One(ctx, q, scan, s, args...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return row, apierr.InvalidField(field, "must name a %s within your data scope", what)

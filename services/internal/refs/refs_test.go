@@ -78,7 +78,7 @@ func TestResidentsKeepTheirOrderAndOccurOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
+	got := make([]string, 0, len(found))
 	for _, id := range found {
 		got = append(got, id.String())
 	}
