@@ -167,10 +167,11 @@ func operatorDDL(cfg BootstrapConfig, have []string) (string, error) {
 		exists[name] = true
 	}
 	ddl := ""
+	// From PostgreSQL 16 on the operator may not even name an attribute that it lacks itself; new roles lack them anyway.
 	for role, attributes := range map[string]string{
-		AppRole:       "LOGIN NOINHERIT NOCREATEROLE NOCREATEDB PASSWORD " + literal(verifier),
-		TenantsRole:   "NOLOGIN NOINHERIT NOCREATEROLE NOCREATEDB",
-		AggregateRole: "NOLOGIN NOINHERIT NOCREATEROLE NOCREATEDB",
+		AppRole:       "LOGIN NOINHERIT PASSWORD " + literal(verifier),
+		TenantsRole:   "NOLOGIN",
+		AggregateRole: "NOLOGIN",
 	} {
 		verb := "CREATE"
 		if exists[role] {

@@ -35,6 +35,7 @@ type Observation struct {
 	Stalled *Refusal
 
 	schemaMark mark
+	roleAlter  []string // what ALTER ROLE must say for the role to be plain
 }
 
 // Membership is one grant of a role to a role.
@@ -55,7 +56,9 @@ const observeSQL = `
 SELECT w.name,
 	r.oid IS NOT NULL,
 	coalesce(pg_catalog.shobj_description(r.oid, 'pg_authid'), ''),
-	coalesce(r.rolinherit AND NOT (r.rolcanlogin OR r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls), false),
+	ARRAY(SELECT a.word FROM (VALUES (r.rolcanlogin, 'NOLOGIN'), (NOT r.rolinherit, 'INHERIT'), (r.rolsuper, 'NOSUPERUSER'),
+		(r.rolcreaterole, 'NOCREATEROLE'), (r.rolcreatedb, 'NOCREATEDB'), (r.rolreplication, 'NOREPLICATION'),
+		(r.rolbypassrls, 'NOBYPASSRLS')) AS a (wrong, word) WHERE a.wrong),
 	coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('role', g.rolname, 'grantor', pg_catalog.pg_get_userbyid(m.grantor)))
 		FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid), '[]'),
 	coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('role', g.rolname, 'grantor', pg_catalog.pg_get_userbyid(m.grantor)))
@@ -114,8 +117,9 @@ func (p *Provisioner) collectObservations(results pgx.BatchResults) (map[tenant.
 func (p *Provisioner) scanObservation(row pgx.CollectableRow) (*Observation, error) {
 	o := &Observation{}
 	var roleMark, schemaMark string
-	err := row.Scan(&o.Name, &o.RoleExists, &roleMark, &o.RolePlain, &o.RoleGroups, &o.RoleMembers, &o.AppInherits,
+	err := row.Scan(&o.Name, &o.RoleExists, &roleMark, &o.roleAlter, &o.RoleGroups, &o.RoleMembers, &o.AppInherits,
 		&o.SchemaExists, &o.SchemaOwner, &schemaMark)
+	o.RolePlain = o.RoleExists && len(o.roleAlter) == 0
 	o.RoleOwned = parseMark(roleMark).Installation == p.installation
 	o.schemaMark = parseMark(schemaMark)
 	o.SchemaOwned = o.schemaMark.Installation == p.installation

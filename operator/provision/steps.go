@@ -81,12 +81,11 @@ func sameQuota(a, b *int32) bool { return a == b || a != nil && b != nil && *a =
 // planRole makes the tenant's role: no login, no right but those granted to it, member of the tenants' group alone.
 func planRole(p *Provisioner, w *plan, g goal, have *Observation) error {
 	role := ident(g.spec.Name.Role())
-	const attributes = " NOLOGIN INHERIT NOCREATEROLE NOCREATEDB"
 	switch {
 	case !have.RoleExists:
-		w.exec("CREATE ROLE "+role+attributes, "COMMENT ON ROLE "+role+" IS "+literal(mark{Installation: p.installation, Tenant: g.tenantID}.comment()))
+		w.exec("CREATE ROLE "+role+" NOLOGIN", "COMMENT ON ROLE "+role+" IS "+literal(mark{Installation: p.installation, Tenant: g.tenantID}.comment()))
 	case !have.RolePlain:
-		w.exec("ALTER ROLE " + role + attributes)
+		w.exec("ALTER ROLE " + role + " " + strings.Join(have.roleAlter, " "))
 	}
 	if !slices.ContainsFunc(have.RoleGroups, func(m Membership) bool { return m.Role == TenantsRole }) {
 		w.exec("GRANT " + ident(TenantsRole) + " TO " + role)
