@@ -16,17 +16,17 @@ const Everyone = "*"
 
 // Role is a named set of rules.
 type Role struct {
-	Name    string // lower-case letters, digits and underscores
-	TitleZH string
-	TitleEN string
+	Name    string `json:"name"` // lower-case letters, digits and underscores
+	TitleZH string `json:"titleZh"`
+	TitleEN string `json:"titleEn"`
 }
 
 // Rule permits the holders of a role an action on a resource, as far as the level reaches.
 type Rule struct {
-	Role     string
-	Resource string // a collection, as in an RPC's authorization rule ("households"), or Any
-	Action   string // "get", "list", "create", "update", a verb, or Any
-	Level    Level
+	Role     string `json:"role"`
+	Resource string `json:"resource"` // a collection, as in an RPC's authorization rule ("households"), or Any
+	Action   string `json:"action"`   // "get", "list", "create", "update", a verb, or Any
+	Level    Level  `json:"level"`
 }
 
 // Grant gives a subject a role.

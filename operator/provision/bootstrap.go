@@ -9,11 +9,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// DefaultDatabase is the name of the database where BootstrapConfig names none.
+const DefaultDatabase = "circle15"
+
 // BootstrapConfig says how to prepare a database cluster.
 type BootstrapConfig struct {
 	// AdminURL is of a role with CREATEROLE and CREATEDB, or a superuser, in any existing database.
 	AdminURL string
-	// Database is made, owned by circle15_operator; empty: "circle15".
+	// Database is made, owned by circle15_operator; empty: DefaultDatabase.
 	Database string
 	// The passwords of the two login roles: printable ASCII, at least eight characters. The server stores a digest that
 	// is made here; the passwords are not sent.
@@ -30,7 +33,7 @@ type Endpoints struct {
 // the passwords and completes what is missing.
 func Bootstrap(ctx context.Context, cfg BootstrapConfig) (Endpoints, error) {
 	if cfg.Database == "" {
-		cfg.Database = "circle15"
+		cfg.Database = DefaultDatabase
 	}
 	if err := cfg.check(); err != nil {
 		return Endpoints{}, err
