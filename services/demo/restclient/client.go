@@ -22,7 +22,9 @@ import (
 type Client struct {
 	Base  string // "http://127.0.0.1:8080"
 	Token string
-	HTTP  *http.Client // nil: http.DefaultClient
+	// Tenant is sent along (Circle15-Tenant) where it is not empty: a token of several tenants needs it.
+	Tenant string
+	HTTP   *http.Client // nil: http.DefaultClient
 	// Patience is how long a call that may be repeated (a read, or a write with a request_id) is repeated while the platform
 	// is away, is busy with the same request or asks to come back later. 0: not at all.
 	Patience time.Duration
@@ -59,7 +61,7 @@ func (p *Problem) Kind() string { return p.Type[strings.LastIndexByte(p.Type, '/
 // Call sends the request and reads the answer into the reply; a nil reply is not read. Its error is a *Problem where the
 // platform answered.
 func (c *Client) Call(ctx context.Context, request, reply proto.Message) error {
-	_, wire, err := encode(request)
+	wire, err := encode(request)
 	if err != nil {
 		return err
 	}
@@ -104,6 +106,9 @@ func (c *Client) once(ctx context.Context, wire call, reply proto.Message) error
 		return err
 	}
 	request.Header.Set("Authorization", "Bearer "+c.Token)
+	if c.Tenant != "" {
+		request.Header.Set("Circle15-Tenant", c.Tenant)
+	}
 	if wire.body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}

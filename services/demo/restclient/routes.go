@@ -65,6 +65,21 @@ func routeOf(rpc protoreflect.MethodDescriptor) (route, bool) {
 	return r, true
 }
 
+// RPC is the method that takes the request.
+func RPC(request proto.Message) (protoreflect.MethodDescriptor, error) {
+	r, err := routeFor(request)
+	return r.rpc, err
+}
+
+func routeFor(request proto.Message) (route, error) {
+	name := request.ProtoReflect().Descriptor().FullName()
+	r, ok := routes()[name]
+	if !ok {
+		return route{}, fmt.Errorf("no REST route takes a %s", name)
+	}
+	return r, nil
+}
+
 // call is a request as it goes over the wire.
 type call struct {
 	method, path   string // path with its query
@@ -74,11 +89,10 @@ type call struct {
 
 // encode writes a request in the form of its route: fields go into the path, the body and the query, as the route says,
 // and request_id becomes the Idempotency-Key header.
-func encode(request proto.Message) (route, call, error) {
-	name := request.ProtoReflect().Descriptor().FullName()
-	r, ok := routes()[name]
-	if !ok {
-		return route{}, call{}, fmt.Errorf("no REST route takes a %s", name)
+func encode(request proto.Message) (call, error) {
+	r, err := routeFor(request)
+	if err != nil {
+		return call{}, err
 	}
 	rest := proto.Clone(request).ProtoReflect()
 	c := call{method: r.method}
@@ -86,17 +100,16 @@ func encode(request proto.Message) (route, call, error) {
 		c.idempotencyKey = rest.Get(field).String()
 		rest.Clear(field)
 	}
-	var err error
 	if c.path, err = r.path(rest); err != nil {
-		return r, c, err
+		return c, err
 	}
 	if c.body, err = r.takeBody(rest); err != nil {
-		return r, c, err
+		return c, err
 	}
 	if query := queryOf(rest); len(query) > 0 {
 		c.path += "?" + query.Encode()
 	}
-	return r, c, nil
+	return c, nil
 }
 
 // path fills the template, taking the fields that it names from the request.
