@@ -12,6 +12,9 @@ BUF := $(TOOLS)/buf
 LINT := $(TOOLS)/golangci-lint
 PLUGINS := $(TOOLS)/protoc-gen-go
 
+# The API server and etcd of the operator's tests, built once a machine.
+KUBERNETES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/circle15/kubernetes-$(shell sed -n 's/^\tk8s.io\/kubernetes v//p' internal/tools/kubernetes/go.mod)
+
 say = @printf '\n==> %s\n' '$(1)'
 
 ##@ Every day
@@ -42,8 +45,9 @@ lint: $(LINT) $(BUF) ## Lint Go and protos.
 	@$(LINT) run ./...
 
 .PHONY: unit
-unit: ## All Go tests, with the race detector, on a real PostgreSQL.
-	$(call say,testing on a real PostgreSQL, with the race detector)
+unit: export KUBEBUILDER_ASSETS ?= $(KUBERNETES)
+unit: $(if $(KUBEBUILDER_ASSETS),,kubernetes) ## All Go tests, with the race detector, on a real PostgreSQL and a real API server.
+	$(call say,testing with the race detector on a real PostgreSQL and a real API server)
 	@go test -race -timeout 20m $(ARGS) ./...
 
 .PHONY: fuzz
@@ -59,8 +63,6 @@ bench: ## Measure; prints ratios beside a peer and the limit.
 	@go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./services/bench/...
 
 ##@ Kubernetes
-
-KUBERNETES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/circle15/kubernetes-$(shell sed -n 's/^\tk8s.io\/kubernetes v//p' internal/tools/kubernetes/go.mod)
 
 .PHONY: kubernetes
 kubernetes: $(KUBERNETES)/kubectl ## Build the API server, etcd and kubectl for the operator's tests (about 5 minutes, once).

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"circle15.dev/api/tenancy/v1alpha1"
@@ -29,6 +30,8 @@ type Reconciler struct {
 	Secrets   client.Reader // reads without a cache: the operator may get Secrets, not list them
 	Pool      *Pool
 	Namespace string // of the connection Secrets
+	// Opened tells of each cluster that was opened, or opened anew.
+	Opened chan<- event.TypedGenericEvent[*v1alpha1.DatabaseCluster]
 }
 
 // SetupWithManager registers the controller.
@@ -50,6 +53,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 	dbc.Status.ObservedGeneration = dbc.Generation
 
 	handle, err := r.open(ctx, &dbc)
+	r.Pool.attempted(dbc.Name)
 	setReachable(&dbc, err)
 	if err != nil {
 		return ctrl.Result{}, permanent(err)
@@ -85,6 +89,10 @@ func (r *Reconciler) open(ctx context.Context, dbc *v1alpha1.DatabaseCluster) (*
 		slots: make(chan struct{}, dbc.Spec.Connections), version: version,
 	}
 	r.Pool.put(dbc.Name, h)
+	select {
+	case r.Opened <- event.TypedGenericEvent[*v1alpha1.DatabaseCluster]{Object: dbc.DeepCopy()}:
+	case <-ctx.Done():
+	}
 	return h, nil
 }
 

@@ -40,10 +40,43 @@ func (h *Handle) Do(ctx context.Context, work func(ctx context.Context, p *provi
 type Pool struct {
 	mu       sync.RWMutex
 	clusters map[string]*Handle
+	tried    map[string]chan struct{} // closed at the first attempt to open the cluster, whatever came of it
 }
 
 // NewPool returns an empty pool.
-func NewPool() *Pool { return &Pool{clusters: map[string]*Handle{}} }
+func NewPool() *Pool {
+	return &Pool{clusters: map[string]*Handle{}, tried: map[string]chan struct{}{}}
+}
+
+// AwaitFirstAttempt waits until the operator has tried to open the cluster once since it started. Before that, the
+// absence of the cluster from the pool says nothing about it.
+func (p *Pool) AwaitFirstAttempt(ctx context.Context, name string) error {
+	select {
+	case <-p.attempt(name):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *Pool) attempt(name string) chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.tried[name] == nil {
+		p.tried[name] = make(chan struct{})
+	}
+	return p.tried[name]
+}
+
+// attempted is called by the one controller that opens clusters, one object at a time.
+func (p *Pool) attempted(name string) {
+	tried := p.attempt(name)
+	select {
+	case <-tried:
+	default:
+		close(tried)
+	}
+}
 
 // Get returns a prepared cluster, or ErrUnknown.
 func (p *Pool) Get(name string) (*Handle, error) {

@@ -14,6 +14,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -36,8 +37,9 @@ type Options struct {
 	LogLevel       slog.Level
 
 	// For tests.
-	AfterPhase func(label string) error
-	Now        func() time.Time
+	AfterPhase         func(label string) error
+	Now                func() time.Time
+	SkipNameValidation bool // several operators in one process register controllers of one name
 }
 
 // ParseFlags reads the command line; an unknown flag is an error.
@@ -84,6 +86,7 @@ func Operator(ctx context.Context, config *rest.Config, o Options) error {
 		LeaderElectionNamespace:       o.Namespace,
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &grace,
+		Controller:                    ctrlconfig.Controller{SkipNameValidation: &o.SkipNameValidation},
 	})
 	if err != nil {
 		return err
@@ -100,7 +103,8 @@ func register(ctx context.Context, mgr ctrl.Manager, clusters *cluster.Pool, o O
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.Tenant{}, operatortenant.ParentIndex, operatortenant.IndexParent); err != nil {
 		return err
 	}
-	databases := &cluster.Reconciler{Client: mgr.GetClient(), Secrets: mgr.GetAPIReader(), Pool: clusters, Namespace: o.Namespace}
+	opened := make(chan event.TypedGenericEvent[*v1alpha1.DatabaseCluster])
+	databases := &cluster.Reconciler{Client: mgr.GetClient(), Secrets: mgr.GetAPIReader(), Pool: clusters, Namespace: o.Namespace, Opened: opened}
 	if err := databases.SetupWithManager(mgr); err != nil {
 		return err
 	}
@@ -108,7 +112,7 @@ func register(ctx context.Context, mgr ctrl.Manager, clusters *cluster.Pool, o O
 	tenants := &operatortenant.Reconciler{
 		Client: mgr.GetClient(), Clusters: clusters, Recorder: mgr.GetEventRecorder("circle15-operator"), Now: o.Now,
 		Workers: o.Workers, IsolationEvery: o.IsolationEvery, Dump: dumpInto(o.DumpFolder, clusters),
-		AfterPhase: o.AfterPhase, Drifted: drifted,
+		AfterPhase: o.AfterPhase, Opened: opened, Drifted: drifted,
 	}
 	if err := tenants.SetupWithManager(mgr); err != nil {
 		return err

@@ -42,6 +42,8 @@ type Reconciler struct {
 	// AfterPhase, if set, is called after each phase with its label; its error ends the reconciliation there, as a crash
 	// would.
 	AfterPhase func(label string) error
+	// Opened are the database clusters on which tenants may go on.
+	Opened chan event.TypedGenericEvent[*v1alpha1.DatabaseCluster]
 	// Drifted are the tenants in which the drift scan found something to repair.
 	Drifted chan event.TypedGenericEvent[*v1alpha1.Tenant]
 }
@@ -55,7 +57,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 			predicate.GenerationChangedPredicate{}, deletionStarted(),
 		))).
 		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(r.children), builder.WithPredicates(becameReady())).
-		Watches(&v1alpha1.DatabaseCluster{}, handler.EnqueueRequestsFromMapFunc(r.waiting), builder.WithPredicates(becamePrepared())).
+		WatchesRawSource(source.TypedChannel(r.Opened, handler.TypedEnqueueRequestsFromMapFunc(r.waiting))).
 		WatchesRawSource(source.TypedChannel(r.Drifted, handler.TypedEnqueueRequestsFromMapFunc(
 			func(_ context.Context, t *v1alpha1.Tenant) []reconcile.Request {
 				return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(t)}}

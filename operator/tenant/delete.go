@@ -37,9 +37,12 @@ func (s *scope) dropping() bool {
 }
 
 // find gets the cluster. A tenant that was never placed left nothing behind.
-func (r *Reconciler) find(_ context.Context, s *scope) error {
+func (r *Reconciler) find(ctx context.Context, s *scope) error {
 	if s.tenant.Status.Cluster == "" {
 		return nil
+	}
+	if err := r.awaitClusters(ctx); err != nil {
+		return err
 	}
 	handle, err := r.Clusters.Get(s.tenant.Status.Cluster)
 	if err != nil {

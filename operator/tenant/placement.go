@@ -15,6 +15,9 @@ import (
 // with most free capacity. The choice is written to the status before anything is made there, so that a crash in
 // between never leaves a schema on a cluster that nobody knows of.
 func (r *Reconciler) place(ctx context.Context, s *scope) error {
+	if err := r.awaitClusters(ctx); err != nil {
+		return err
+	}
 	st := &s.tenant.Status
 	if st.Cluster == "" {
 		name, err := r.choose(ctx, s.tenant)
@@ -35,6 +38,21 @@ func (r *Reconciler) place(ctx context.Context, s *scope) error {
 		return stall("ClusterNotPrepared", "the DatabaseCluster %q is not prepared; see its conditions", st.Cluster)
 	}
 	s.handle = handle
+	return nil
+}
+
+// awaitClusters waits until every database cluster was tried once, so that a restart of the operator does not find
+// Ready tenants on clusters that it merely has not opened yet.
+func (r *Reconciler) awaitClusters(ctx context.Context) error {
+	var list v1alpha1.DatabaseClusterList
+	if err := r.Client.List(ctx, &list); err != nil {
+		return err
+	}
+	for i := range list.Items {
+		if err := r.Clusters.AwaitFirstAttempt(ctx, list.Items[i].Name); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -35,8 +35,8 @@ func (r *Reconciler) children(ctx context.Context, parent client.Object) []recon
 	return unready(list.Items)
 }
 
-// waiting are the tenants that may go on when a cluster is prepared.
-func (r *Reconciler) waiting(ctx context.Context, _ client.Object) []reconcile.Request {
+// waiting are the tenants that may go on when a cluster is opened.
+func (r *Reconciler) waiting(ctx context.Context, _ *v1alpha1.DatabaseCluster) []reconcile.Request {
 	var list v1alpha1.TenantList
 	if err := r.Client.List(ctx, &list); err != nil {
 		return nil
@@ -66,34 +66,15 @@ func deletionStarted() predicate.Predicate {
 }
 
 func becameReady() predicate.Predicate {
-	return onUpdate(func(e event.UpdateEvent) bool {
-		before, ok1 := e.ObjectOld.(*v1alpha1.Tenant)
-		after, ok2 := e.ObjectNew.(*v1alpha1.Tenant)
-		return ok1 && ok2 && became(before.Status.ReadyTime != nil, after.Status.ReadyTime != nil)
-	})
-}
-
-func becamePrepared() predicate.Predicate {
-	return onUpdate(func(e event.UpdateEvent) bool {
-		before, ok1 := e.ObjectOld.(*v1alpha1.DatabaseCluster)
-		after, ok2 := e.ObjectNew.(*v1alpha1.DatabaseCluster)
-		return ok1 && ok2 && (became(prepared(before), prepared(after)) || before.Spec.Capacity != after.Spec.Capacity)
-	})
-}
-
-func prepared(c *v1alpha1.DatabaseCluster) bool {
-	return meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionPrepared)
-}
-
-func became(before, after bool) bool { return !before && after }
-
-func onUpdate(update func(event.UpdateEvent) bool) predicate.Predicate {
-	no := false
 	return predicate.Funcs{
-		CreateFunc:  func(event.CreateEvent) bool { return no },
-		UpdateFunc:  update,
-		DeleteFunc:  func(event.DeleteEvent) bool { return no },
-		GenericFunc: func(event.GenericEvent) bool { return no },
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, ok1 := e.ObjectOld.(*v1alpha1.Tenant)
+			after, ok2 := e.ObjectNew.(*v1alpha1.Tenant)
+			return ok1 && ok2 && before.Status.ReadyTime == nil && after.Status.ReadyTime != nil
+		},
+		DeleteFunc:  func(event.DeleteEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return false },
 	}
 }
 
