@@ -79,7 +79,7 @@ func (w *world) holdActivities() []Chain {
 // drawActivities draws what every station held, and when: what belongs to a feast or to the school holidays near it.
 func (w *world) drawActivities() []happening {
 	quota := w.quotas("activities", figures.activities, 5, nil)
-	var kinds []weighted[event]
+	kinds := make([]weighted[event], 0, len(events))
 	for _, e := range events {
 		kinds = append(kinds, weighted[event]{e, e.weight})
 	}

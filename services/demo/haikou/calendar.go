@@ -10,11 +10,8 @@ func day(month time.Month, d int) time.Time { return time.Date(2021, month, d, 0
 
 func format(d time.Time) string { return d.Format(time.DateOnly) }
 
-// The reported period, both days included.
-var (
-	firstDay = day(time.May, 1)
-	lastDay  = day(time.October, 1)
-)
+// lastDay is the last of the reported period, 2021-05-01 to 2021-10-01.
+var lastDay = day(time.October, 1)
 
 // Holidays and the weekend days worked in their place in 2021 (notice of the State Council General Office, November 2020).
 var (

@@ -143,18 +143,25 @@ func (p *progress) intervene() bool {
 	return true
 }
 
+var answers = []weighted[casesv1.ReferralState]{
+	{casesv1.ReferralState_REFERRAL_STATE_COMPLETED, 72},
+	{casesv1.ReferralState_REFERRAL_STATE_ACCEPTED, 14},
+	{casesv1.ReferralState_REFERRAL_STATE_DECLINED, 7},
+	{casesv1.ReferralState_REFERRAL_STATE_SENT, 7},
+}
+
 // sendOn refers the case to the outside body of its plot; most answers come within three weeks.
 func (p *progress) sendOn() {
 	referral := p.refer(p.at, p.client.plot.organization, p.client.plot.request)
 	answered := later(p.dice, officeWork, p.at, 3, 20)
-	switch {
-	case p.dice.chance(0.72):
-		value := int64(p.dice.between(0, 12)) * 100_00 // fen
-		p.answer(referral, answered, casesv1.ReferralState_REFERRAL_STATE_COMPLETED, p.client.plot.answer, value)
-	case p.dice.chance(0.5):
-		p.answer(referral, answered, casesv1.ReferralState_REFERRAL_STATE_ACCEPTED, "已受理，正在办理。", 0)
-	case p.dice.chance(0.5):
-		p.answer(referral, answered, casesv1.ReferralState_REFERRAL_STATE_DECLINED, "不符合受理条件，建议改走其他渠道。", 0)
+	switch state := pickWeighted(p.dice, answers); state {
+	case casesv1.ReferralState_REFERRAL_STATE_COMPLETED:
+		p.answer(referral, answered, state, p.client.plot.answer, int64(p.dice.between(0, 12))*100_00) // fen
+	case casesv1.ReferralState_REFERRAL_STATE_ACCEPTED:
+		p.answer(referral, answered, state, "已受理，正在办理。", 0)
+	case casesv1.ReferralState_REFERRAL_STATE_DECLINED:
+		p.answer(referral, answered, state, "不符合受理条件，建议改走其他渠道。", 0)
+	default: // no answer yet
 	}
 }
 

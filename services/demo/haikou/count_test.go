@@ -1,7 +1,6 @@
 package haikou_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -62,34 +61,34 @@ func carryOut(t *testing.T, plan *haikou.Plan) *ledger {
 func (l *ledger) apply(request proto.Message) {
 	switch r := request.(type) {
 	case *registryv1.CreateStationRequest:
-		add(l, l.stations, r.Station)
+		add(l, l.stations, r.GetStation())
 	case *registryv1.CreateStaffRequest:
-		add(l, l.staff, r.Staff)
-		at(l, l.stations, r.Staff.StationId)
+		add(l, l.staff, r.GetStaff())
+		at(l, l.stations, r.GetStaff().GetStationId())
 	case *iamv1.CreateRoleGrantRequest:
-		at(l, l.stations, r.RoleGrant.StationId)
-		l.granted[r.RoleGrant.Subject] = r.RoleGrant
+		at(l, l.stations, r.GetRoleGrant().GetStationId())
+		l.granted[r.GetRoleGrant().GetSubject()] = r.GetRoleGrant()
 	case *registryv1.CreateCommunityRequest:
-		add(l, l.areas, r.Community)
-		at(l, l.stations, r.Community.StationId)
+		add(l, l.areas, r.GetCommunity())
+		at(l, l.stations, r.GetCommunity().GetStationId())
 	case *registryv1.CreateHouseholdRequest:
-		add(l, l.households, r.Household)
-		r.Household.StationId = at(l, l.areas, r.Household.CommunityId).StationId
+		add(l, l.households, r.GetHousehold())
+		r.Household.StationId = at(l, l.areas, r.GetHousehold().GetCommunityId()).GetStationId()
 	case *registryv1.CreateResidentRequest:
-		add(l, l.residents, r.Resident)
-		r.Resident.StationId = at(l, l.households, r.Resident.HouseholdId).StationId
-		if r.Resident.Guardian.GetResidentId() != "" {
-			at(l, l.residents, r.Resident.Guardian.ResidentId)
+		add(l, l.residents, r.GetResident())
+		r.Resident.StationId = at(l, l.households, r.GetResident().GetHouseholdId()).GetStationId()
+		if r.GetResident().GetGuardian().GetResidentId() != "" {
+			at(l, l.residents, r.GetResident().GetGuardian().GetResidentId())
 		}
 	case *registryv1.CreateVolunteerTeamRequest:
-		add(l, l.teams, r.VolunteerTeam)
+		add(l, l.teams, r.GetVolunteerTeam())
 	case *registryv1.UpdateVolunteerTeamRequest:
-		proto.Merge(at(l, l.teams, r.VolunteerTeam.Id), r.VolunteerTeam)
+		proto.Merge(at(l, l.teams, r.GetVolunteerTeam().GetId()), r.GetVolunteerTeam())
 	case *registryv1.CreateVolunteerRequest:
-		add(l, l.volunteers, r.Volunteer)
-		r.Volunteer.StationId = at(l, l.teams, r.Volunteer.TeamId).StationId
+		add(l, l.volunteers, r.GetVolunteer())
+		r.Volunteer.StationId = at(l, l.teams, r.GetVolunteer().GetTeamId()).GetStationId()
 	case *registryv1.UpdateVolunteerRequest:
-		proto.Merge(at(l, l.volunteers, r.Volunteer.Id), r.Volunteer)
+		proto.Merge(at(l, l.volunteers, r.GetVolunteer().GetId()), r.GetVolunteer())
 	default:
 		l.applyService(request)
 	}
@@ -98,30 +97,30 @@ func (l *ledger) apply(request proto.Message) {
 func (l *ledger) applyService(request proto.Message) {
 	switch r := request.(type) {
 	case *registryv1.CreateNeedRequest:
-		add(l, l.needs, r.Need)
+		add(l, l.needs, r.GetNeed())
 		r.Need.State = registryv1.NeedState_NEED_STATE_OPEN
-		r.Need.StationId = at(l, l.households, r.Need.HouseholdId).StationId
-		if r.Need.VisitId != "" {
-			v := at(l, l.visits, r.Need.VisitId)
-			l.must(v.HouseholdId == r.Need.HouseholdId && v.VisitDate == r.Need.RecordedDate, "need %s is not of its visit", r.Need.Id)
+		r.Need.StationId = at(l, l.households, r.GetNeed().GetHouseholdId()).GetStationId()
+		if r.GetNeed().GetVisitId() != "" {
+			v := at(l, l.visits, r.GetNeed().GetVisitId())
+			l.mustf(v.GetHouseholdId() == r.GetNeed().GetHouseholdId() && v.GetVisitDate() == r.GetNeed().GetRecordedDate(), "need %s is not of its visit", r.GetNeed().GetId())
 		}
 	case *registryv1.MeetNeedRequest:
-		n := at(l, l.needs, r.Id)
-		l.must(n.State == registryv1.NeedState_NEED_STATE_OPEN, "need %s is met but not open", r.Id)
-		l.must(r.MetDate >= n.RecordedDate, "need %s is met before it was recorded", r.Id)
-		n.State, n.MetDate = registryv1.NeedState_NEED_STATE_MET, r.MetDate
+		n := at(l, l.needs, r.GetId())
+		l.mustf(n.GetState() == registryv1.NeedState_NEED_STATE_OPEN, "need %s is met but not open", r.GetId())
+		l.mustf(r.GetMetDate() >= n.GetRecordedDate(), "need %s is met before it was recorded", r.GetId())
+		n.State, n.MetDate = registryv1.NeedState_NEED_STATE_MET, r.GetMetDate()
 	case *registryv1.ReopenNeedRequest:
-		n := at(l, l.needs, r.Id)
-		l.must(n.State == registryv1.NeedState_NEED_STATE_MET, "need %s is opened again but not met", r.Id)
+		n := at(l, l.needs, r.GetId())
+		l.mustf(n.GetState() == registryv1.NeedState_NEED_STATE_MET, "need %s is opened again but not met", r.GetId())
 		n.State = registryv1.NeedState_NEED_STATE_OPEN
 	case *registryv1.VoidNeedRequest:
-		at(l, l.needs, r.Id).State = registryv1.NeedState_NEED_STATE_VOID
+		at(l, l.needs, r.GetId()).State = registryv1.NeedState_NEED_STATE_VOID
 	case *registryv1.CreateServiceFileRequest:
-		add(l, l.files, r.ServiceFile)
+		add(l, l.files, r.GetServiceFile())
 		r.ServiceFile.State = registryv1.ServiceFileState_SERVICE_FILE_STATE_ACTIVE
-		r.ServiceFile.StationId = at(l, l.residents, r.ServiceFile.ResidentId).StationId
+		r.ServiceFile.StationId = at(l, l.residents, r.GetServiceFile().GetResidentId()).GetStationId()
 	case *registryv1.VoidServiceFileRequest:
-		at(l, l.files, r.Id).State = registryv1.ServiceFileState_SERVICE_FILE_STATE_VOID
+		at(l, l.files, r.GetId()).State = registryv1.ServiceFileState_SERVICE_FILE_STATE_VOID
 	default:
 		l.applyVisit(request)
 	}
@@ -130,29 +129,29 @@ func (l *ledger) applyService(request proto.Message) {
 func (l *ledger) applyVisit(request proto.Message) {
 	switch r := request.(type) {
 	case *visitsv1.SyncVisitsRequest:
-		for _, v := range r.Visits {
+		for _, v := range r.GetVisits() {
 			l.visit(v, visitsv1.VisitState_VISIT_STATE_COMPLETED)
 		}
 	case *visitsv1.RecordVisitRequest:
-		l.visit(r.Visit, visitsv1.VisitState_VISIT_STATE_COMPLETED)
+		l.visit(r.GetVisit(), visitsv1.VisitState_VISIT_STATE_COMPLETED)
 	case *visitsv1.PlanVisitRequest:
-		l.visit(r.Visit, visitsv1.VisitState_VISIT_STATE_PLANNED)
+		l.visit(r.GetVisit(), visitsv1.VisitState_VISIT_STATE_PLANNED)
 	case *visitsv1.PlanFollowUpVisitRequest:
-		first := at(l, l.visits, r.Id)
-		l.must(first.State == visitsv1.VisitState_VISIT_STATE_COMPLETED, "visit %s is followed up but not completed", r.Id)
+		first := at(l, l.visits, r.GetId())
+		l.mustf(first.GetState() == visitsv1.VisitState_VISIT_STATE_COMPLETED, "visit %s is followed up but not completed", r.GetId())
 		l.visit(&visitsv1.Visit{
-			Id: r.FollowUpVisitId, HouseholdId: first.HouseholdId, StaffId: r.StaffId, Kind: first.Kind, Domain: first.Domain, PlannedDate: r.PlannedDate,
+			Id: r.GetFollowUpVisitId(), HouseholdId: first.GetHouseholdId(), StaffId: r.GetStaffId(), Kind: first.GetKind(), Domain: first.GetDomain(), PlannedDate: r.GetPlannedDate(),
 		}, visitsv1.VisitState_VISIT_STATE_PLANNED)
 	case *visitsv1.CompleteVisitRequest:
-		v := at(l, l.visits, r.Id)
-		l.must(v.State == visitsv1.VisitState_VISIT_STATE_PLANNED, "visit %s is completed but not planned", r.Id)
-		v.State, v.VisitDate, v.PersonsServed = visitsv1.VisitState_VISIT_STATE_COMPLETED, r.VisitDate, r.PersonsServed
+		v := at(l, l.visits, r.GetId())
+		l.mustf(v.GetState() == visitsv1.VisitState_VISIT_STATE_PLANNED, "visit %s is completed but not planned", r.GetId())
+		v.State, v.VisitDate, v.PersonsServed = visitsv1.VisitState_VISIT_STATE_COMPLETED, r.GetVisitDate(), r.GetPersonsServed()
 	case *visitsv1.CancelVisitRequest:
-		at(l, l.visits, r.Id).State = visitsv1.VisitState_VISIT_STATE_CANCELLED
+		at(l, l.visits, r.GetId()).State = visitsv1.VisitState_VISIT_STATE_CANCELLED
 	case *visitsv1.VoidVisitRequest:
-		at(l, l.visits, r.Id).State = visitsv1.VisitState_VISIT_STATE_VOID
+		at(l, l.visits, r.GetId()).State = visitsv1.VisitState_VISIT_STATE_VOID
 	case *visitsv1.UpdateVisitRequest:
-		proto.Merge(at(l, l.visits, r.Visit.Id), r.Visit)
+		proto.Merge(at(l, l.visits, r.GetVisit().GetId()), r.GetVisit())
 	default:
 		l.applyCase(request)
 	}
@@ -161,53 +160,53 @@ func (l *ledger) applyVisit(request proto.Message) {
 func (l *ledger) visit(v *visitsv1.Visit, state visitsv1.VisitState) {
 	add(l, l.visits, v)
 	v.State = state
-	v.StationId = at(l, l.households, v.HouseholdId).StationId
-	l.must(at(l, l.staff, v.StaffId).StationId == v.StationId, "visit %s is made by a worker of another station", v.Id)
-	for _, id := range v.ResidentIds {
-		l.must(at(l, l.residents, id).HouseholdId == v.HouseholdId, "visit %s serves somebody of another household", v.Id)
+	v.StationId = at(l, l.households, v.GetHouseholdId()).GetStationId()
+	l.mustf(at(l, l.staff, v.GetStaffId()).GetStationId() == v.GetStationId(), "visit %s is made by a worker of another station", v.GetId())
+	for _, id := range v.GetResidentIds() {
+		l.mustf(at(l, l.residents, id).GetHouseholdId() == v.GetHouseholdId(), "visit %s serves somebody of another household", v.GetId())
 	}
 }
 
 func (l *ledger) applyCase(request proto.Message) {
 	switch r := request.(type) {
 	case *casesv1.OpenCaseRequest:
-		add(l, l.cases, r.Case)
-		client := at(l, l.residents, r.Case.ResidentId)
-		r.Case.Stage, r.Case.StationId, r.Case.HouseholdId = casesv1.CaseStage_CASE_STAGE_INTAKE, client.StationId, client.HouseholdId
-		for _, id := range r.Case.NeedIds {
-			l.must(at(l, l.needs, id).HouseholdId == client.HouseholdId, "case %s has a need of another household", r.Case.Id)
+		add(l, l.cases, r.GetCase())
+		client := at(l, l.residents, r.GetCase().GetResidentId())
+		r.Case.Stage, r.Case.StationId, r.Case.HouseholdId = casesv1.CaseStage_CASE_STAGE_INTAKE, client.GetStationId(), client.GetHouseholdId()
+		for _, id := range r.GetCase().GetNeedIds() {
+			l.mustf(at(l, l.needs, id).GetHouseholdId() == client.GetHouseholdId(), "case %s has a need of another household", r.GetCase().GetId())
 		}
 	case *casesv1.AdvanceCaseRequest:
-		c := at(l, l.cases, r.Id)
-		l.must(r.Stage == c.Stage+1, "case %s goes from %s to %s", r.Id, c.Stage, r.Stage)
-		c.Stage = r.Stage
+		c := at(l, l.cases, r.GetId())
+		l.mustf(r.GetStage() == c.GetStage()+1, "case %s goes from %s to %s", r.GetId(), c.GetStage(), r.GetStage())
+		c.Stage = r.GetStage()
 	case *casesv1.EvaluateCaseRequest:
-		c := at(l, l.cases, r.Id)
-		l.must(c.Stage == casesv1.CaseStage_CASE_STAGE_EVALUATION, "case %s is evaluated in %s", r.Id, c.Stage)
-		c.Evaluation = &casesv1.Evaluation{Summary: r.Summary, Reflection: r.Reflection, EvaluatedDate: r.EvaluatedDate}
+		c := at(l, l.cases, r.GetId())
+		l.mustf(c.GetStage() == casesv1.CaseStage_CASE_STAGE_EVALUATION, "case %s is evaluated in %s", r.GetId(), c.GetStage())
+		c.Evaluation = &casesv1.Evaluation{Summary: r.GetSummary(), Reflection: r.GetReflection(), EvaluatedDate: r.GetEvaluatedDate()}
 	case *casesv1.ReopenCaseRequest:
-		c := at(l, l.cases, r.Id)
-		l.must(c.Stage == casesv1.CaseStage_CASE_STAGE_CLOSURE, "case %s is opened again in %s", r.Id, c.Stage)
+		c := at(l, l.cases, r.GetId())
+		l.mustf(c.GetStage() == casesv1.CaseStage_CASE_STAGE_CLOSURE, "case %s is opened again in %s", r.GetId(), c.GetStage())
 		c.Stage = casesv1.CaseStage_CASE_STAGE_INTERVENTION
 	case *casesv1.VoidCaseRequest:
-		at(l, l.cases, r.Id).Stage = casesv1.CaseStage_CASE_STAGE_VOID
+		at(l, l.cases, r.GetId()).Stage = casesv1.CaseStage_CASE_STAGE_VOID
 	case *casesv1.CreateCaseSessionRequest:
-		c := at(l, l.cases, r.CaseId)
-		l.must(c.Stage < casesv1.CaseStage_CASE_STAGE_CLOSURE, "case %s has a session in %s", r.CaseId, c.Stage)
-		r.Session.CaseId, r.Session.StationId = c.Id, c.StationId
-		l.sessions = append(l.sessions, r.Session)
+		c := at(l, l.cases, r.GetCaseId())
+		l.mustf(c.GetStage() < casesv1.CaseStage_CASE_STAGE_CLOSURE, "case %s has a session in %s", r.GetCaseId(), c.GetStage())
+		r.Session.CaseId, r.Session.StationId = c.GetId(), c.GetStationId()
+		l.sessions = append(l.sessions, r.GetSession())
 	case *casesv1.CreateReferralRequest:
-		add(l, l.referrals, r.Referral)
-		r.Referral.CaseId, r.Referral.State = r.CaseId, casesv1.ReferralState_REFERRAL_STATE_SENT
+		add(l, l.referrals, r.GetReferral())
+		r.Referral.CaseId, r.Referral.State = r.GetCaseId(), casesv1.ReferralState_REFERRAL_STATE_SENT
 	case *casesv1.RecordReferralOutcomeRequest:
-		referral := at(l, l.referrals, r.Id)
-		l.must(r.OutcomeDate >= referral.ReferralDate, "referral %s is answered before it was sent", r.Id)
-		referral.State, referral.Outcome, referral.OutcomeDate = r.State, r.Outcome, r.OutcomeDate
+		referral := at(l, l.referrals, r.GetId())
+		l.mustf(r.GetOutcomeDate() >= referral.GetReferralDate(), "referral %s is answered before it was sent", r.GetId())
+		referral.State, referral.Outcome, referral.OutcomeDate = r.GetState(), r.GetOutcome(), r.GetOutcomeDate()
 	case *casesv1.CreateFollowUpRequest:
-		l.must(at(l, l.cases, r.CaseId).Stage >= casesv1.CaseStage_CASE_STAGE_EVALUATION, "case %s is followed up too early", r.CaseId)
-		l.must(at(l, l.visits, r.FollowUp.VisitId).CaseId == r.CaseId, "the follow-up visit is not of case %s", r.CaseId)
-		r.FollowUp.CaseId = r.CaseId
-		l.followUps = append(l.followUps, r.FollowUp)
+		l.mustf(at(l, l.cases, r.GetCaseId()).GetStage() >= casesv1.CaseStage_CASE_STAGE_EVALUATION, "case %s is followed up too early", r.GetCaseId())
+		l.mustf(at(l, l.visits, r.GetFollowUp().GetVisitId()).GetCaseId() == r.GetCaseId(), "the follow-up visit is not of case %s", r.GetCaseId())
+		r.FollowUp.CaseId = r.GetCaseId()
+		l.followUps = append(l.followUps, r.GetFollowUp())
 	default:
 		l.applyActivity(request)
 	}
@@ -216,33 +215,33 @@ func (l *ledger) applyCase(request proto.Message) {
 func (l *ledger) applyActivity(request proto.Message) {
 	switch r := request.(type) {
 	case *activitiesv1.CreateActivityRequest:
-		add(l, l.activities, r.Activity)
+		add(l, l.activities, r.GetActivity())
 		r.Activity.State = activitiesv1.ActivityState_ACTIVITY_STATE_PLANNED
-		if r.Activity.HeldDate != "" {
+		if r.GetActivity().GetHeldDate() != "" {
 			r.Activity.State = activitiesv1.ActivityState_ACTIVITY_STATE_HELD
 		}
 	case *activitiesv1.HoldActivityRequest:
-		a := at(l, l.activities, r.Id)
-		a.State, a.HeldDate = activitiesv1.ActivityState_ACTIVITY_STATE_HELD, r.HeldDate
-		a.AttendeeCount, a.VolunteerIds = r.AttendeeCount, r.VolunteerIds
+		a := at(l, l.activities, r.GetId())
+		a.State, a.HeldDate = activitiesv1.ActivityState_ACTIVITY_STATE_HELD, r.GetHeldDate()
+		a.AttendeeCount, a.VolunteerIds = r.GetAttendeeCount(), r.GetVolunteerIds()
 	case *activitiesv1.CancelActivityRequest:
-		at(l, l.activities, r.Id).State = activitiesv1.ActivityState_ACTIVITY_STATE_CANCELLED
+		at(l, l.activities, r.GetId()).State = activitiesv1.ActivityState_ACTIVITY_STATE_CANCELLED
 	case *activitiesv1.VoidActivityRequest:
-		at(l, l.activities, r.Id).State = activitiesv1.ActivityState_ACTIVITY_STATE_VOID
+		at(l, l.activities, r.GetId()).State = activitiesv1.ActivityState_ACTIVITY_STATE_VOID
 	case *activitiesv1.CreateGroupRequest:
-		add(l, l.groups, r.Group)
+		add(l, l.groups, r.GetGroup())
 		r.Group.Stage = activitiesv1.GroupStage_GROUP_STAGE_PREPARATION
 	case *activitiesv1.AdvanceGroupRequest:
-		g := at(l, l.groups, r.Id)
-		l.must(r.Stage == g.Stage+1, "group %s goes from %s to %s", r.Id, g.Stage, r.Stage)
-		g.Stage, g.EndedDate = r.Stage, r.EndedDate
+		g := at(l, l.groups, r.GetId())
+		l.mustf(r.GetStage() == g.GetStage()+1, "group %s goes from %s to %s", r.GetId(), g.GetStage(), r.GetStage())
+		g.Stage, g.EndedDate = r.GetStage(), r.GetEndedDate()
 	case *activitiesv1.CreateGroupSessionRequest:
-		g := at(l, l.groups, r.GroupId)
-		r.Session.GroupId, r.Session.StationId = g.Id, g.StationId
-		for _, id := range r.Session.AttendeeIds {
-			l.must(at(l, l.residents, id).StationId == g.StationId, "group %s has somebody of another station", g.Id)
+		g := at(l, l.groups, r.GetGroupId())
+		r.Session.GroupId, r.Session.StationId = g.GetId(), g.GetStationId()
+		for _, id := range r.GetSession().GetAttendeeIds() {
+			l.mustf(at(l, l.residents, id).GetStationId() == g.GetStationId(), "group %s has somebody of another station", g.GetId())
 		}
-		l.meetings = append(l.meetings, r.Session)
+		l.meetings = append(l.meetings, r.GetSession())
 	default:
 		l.t.Fatalf("the plan sends %T, of which this test knows nothing", request)
 	}
@@ -256,7 +255,7 @@ type identified interface {
 // add stores what a request creates; an id must be new.
 func add[T identified](l *ledger, table map[string]T, row T) {
 	_, taken := table[row.GetId()]
-	l.must(!taken && row.GetId() != "", "the id %q of a %T is taken", row.GetId(), row)
+	l.mustf(!taken && row.GetId() != "", "the id %q of a %T is taken", row.GetId(), row)
 	table[row.GetId()] = row
 }
 
@@ -264,14 +263,14 @@ func add[T identified](l *ledger, table map[string]T, row T) {
 func at[T identified](l *ledger, table map[string]T, id string) T {
 	l.t.Helper()
 	row, ok := table[id]
-	l.must(ok, "%T %q is used before it exists", row, id)
+	l.mustf(ok, "%T %q is used before it exists", row, id)
 	return row
 }
 
-func (l *ledger) must(ok bool, format string, args ...any) {
+func (l *ledger) mustf(ok bool, format string, args ...any) {
 	l.t.Helper()
 	if !ok {
-		l.t.Fatal(fmt.Sprintf(format, args...))
+		l.t.Fatalf(format, args...)
 	}
 }
 
@@ -288,55 +287,55 @@ func (l *ledger) count(station string) figures {
 		return (station == "" || of == station) && "2021-05-01" <= date && date <= "2021-10-01"
 	}
 	for _, s := range l.stations {
-		f.Stations += one(in(s.Id, s.OpenedDate))
+		f.Stations += one(in(s.GetId(), s.GetOpenedDate()))
 	}
 	for _, team := range l.teams {
-		f.VolunteerTeams += one(in(team.StationId, team.FoundedDate)) - one(in(team.StationId, team.DissolvedDate))
+		f.VolunteerTeams += one(in(team.GetStationId(), team.GetFoundedDate())) - one(in(team.GetStationId(), team.GetDissolvedDate()))
 	}
 	for _, v := range l.volunteers {
-		f.Volunteers += one(in(v.StationId, v.RegisteredDate)) - one(in(v.StationId, v.WithdrawnDate))
+		f.Volunteers += one(in(v.GetStationId(), v.GetRegisteredDate())) - one(in(v.GetStationId(), v.GetWithdrawnDate()))
 	}
 	visited := map[string]bool{}
 	for _, v := range l.visits {
-		if v.State != visitsv1.VisitState_VISIT_STATE_COMPLETED || !in(v.StationId, v.VisitDate) {
+		if v.GetState() != visitsv1.VisitState_VISIT_STATE_COMPLETED || !in(v.GetStationId(), v.GetVisitDate()) {
 			continue
 		}
-		f.PersonTimes += int(v.PersonsServed)
-		if v.Kind == visitsv1.VisitKind_VISIT_KIND_HOME {
+		f.PersonTimes += int(v.GetPersonsServed())
+		if v.GetKind() == visitsv1.VisitKind_VISIT_KIND_HOME {
 			f.HomeVisits++
-			visited[v.HouseholdId] = true
+			visited[v.GetHouseholdId()] = true
 		}
 	}
 	f.HouseholdsVisited = len(visited)
 	for _, n := range l.needs {
-		counted := n.State != registryv1.NeedState_NEED_STATE_VOID && in(n.StationId, n.RecordedDate)
+		counted := n.GetState() != registryv1.NeedState_NEED_STATE_VOID && in(n.GetStationId(), n.GetRecordedDate())
 		f.Needs += one(counted)
-		f.NeedsMet += one(counted && n.State == registryv1.NeedState_NEED_STATE_MET && in(n.StationId, n.MetDate))
+		f.NeedsMet += one(counted && n.GetState() == registryv1.NeedState_NEED_STATE_MET && in(n.GetStationId(), n.GetMetDate()))
 	}
 	for _, file := range l.files {
-		f.Files += one(file.State == registryv1.ServiceFileState_SERVICE_FILE_STATE_ACTIVE && in(file.StationId, file.BuiltDate))
+		f.Files += one(file.GetState() == registryv1.ServiceFileState_SERVICE_FILE_STATE_ACTIVE && in(file.GetStationId(), file.GetBuiltDate()))
 	}
 	for _, c := range l.cases {
-		f.Cases += one(c.Stage != casesv1.CaseStage_CASE_STAGE_VOID && in(c.StationId, c.OpenedDate))
+		f.Cases += one(c.GetStage() != casesv1.CaseStage_CASE_STAGE_VOID && in(c.GetStationId(), c.GetOpenedDate()))
 	}
 	for _, s := range l.sessions {
-		if l.cases[s.CaseId].Stage != casesv1.CaseStage_CASE_STAGE_VOID && in(s.StationId, s.SessionDate) {
+		if l.cases[s.GetCaseId()].GetStage() != casesv1.CaseStage_CASE_STAGE_VOID && in(s.GetStationId(), s.GetSessionDate()) {
 			f.CaseSessions++
-			f.PersonTimes += int(s.PersonsServed)
+			f.PersonTimes += int(s.GetPersonsServed())
 		}
 	}
 	for _, a := range l.activities {
-		if a.State == activitiesv1.ActivityState_ACTIVITY_STATE_HELD && in(a.StationId, a.HeldDate) {
+		if a.GetState() == activitiesv1.ActivityState_ACTIVITY_STATE_HELD && in(a.GetStationId(), a.GetHeldDate()) {
 			f.Activities++
-			f.PersonTimes += int(a.AttendeeCount)
+			f.PersonTimes += int(a.GetAttendeeCount())
 		}
 	}
 	for _, g := range l.groups {
-		f.Groups += one(in(g.StationId, g.OpenedDate))
+		f.Groups += one(in(g.GetStationId(), g.GetOpenedDate()))
 	}
 	for _, m := range l.meetings {
-		if in(m.StationId, m.SessionDate) {
-			f.PersonTimes += len(m.AttendeeIds)
+		if in(m.GetStationId(), m.GetSessionDate()) {
+			f.PersonTimes += len(m.GetAttendeeIds())
 		}
 	}
 	return f

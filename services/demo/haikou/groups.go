@@ -69,7 +69,8 @@ func (w *world) group(d *dice, s *station, c course) Chain {
 	members := w.membersFor(d, s, c, at)
 	id, leader := w.id("group", at), pick(d, s.staff)
 	chain := Chain{&activitiesv1.CreateGroupRequest{Group: &activitiesv1.Group{
-		Id: id, StationId: s.id, StaffId: leader, DisplayName: c.name, Domain: c.domain, Purpose: c.purpose, OpenedDate: format(at), MemberIds: members,
+		Id: id, StationId: s.id, StaffId: leader, DisplayName: c.name, Domain: c.domain, Purpose: c.purpose, OpenedDate: format(at),
+		MemberIds: members,
 	}}}
 	enter := func(stage activitiesv1.GroupStage, ended string) {
 		chain = append(chain, &activitiesv1.AdvanceGroupRequest{Id: id, Stage: stage, EndedDate: ended})

@@ -54,7 +54,7 @@ func (m *member) classes() []string {
 }
 
 func (h *household) memberIDs() []string {
-	var ids []string
+	ids := make([]string, 0, len(h.members))
 	for _, m := range h.members {
 		ids = append(ids, m.id)
 	}
@@ -115,13 +115,13 @@ func (w *world) settle(d *dice, s *station) *household {
 // introduce writes the household, then its residents: adults first, since they are the children's guardians.
 func (w *world) introduce(d *dice, h *household) Chain {
 	c := pick(d, h.station.communities)
-	chain := Chain{&registryv1.CreateHouseholdRequest{Household: &registryv1.Household{
+	chain := append(make(Chain, 0, 1+len(h.members)), &registryv1.CreateHouseholdRequest{Household: &registryv1.Household{
 		Id:          h.id,
 		CommunityId: c.id,
 		HeadName:    h.members[0].name,
 		Address:     address(d, c.name),
 		Phone:       phone(d),
-	}}}
+	}})
 	for _, m := range h.members {
 		chain = append(chain, &registryv1.CreateResidentRequest{Resident: w.enrol(d, h, m)})
 	}

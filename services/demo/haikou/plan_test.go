@@ -53,21 +53,21 @@ func TestTheTwoStationsOfThePaperHaveItsDetails(t *testing.T) {
 	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
 	heads := map[string]string{}
 	for _, s := range l.staff {
-		if s.Position == registryv1.StaffPosition_STAFF_POSITION_HEAD {
-			heads[s.StationId] = s.Name
+		if s.GetPosition() == registryv1.StaffPosition_STAFF_POSITION_HEAD {
+			heads[s.GetStationId()] = s.GetName()
 		}
 	}
 	for _, s := range l.stations {
-		f := l.count(s.Id)
-		t.Logf("%s, opened %s: %+v", s.DisplayName, s.OpenedDate, f)
-		switch s.DivisionCode {
+		f := l.count(s.GetId())
+		t.Logf("%s, opened %s: %+v", s.GetDisplayName(), s.GetOpenedDate(), f)
+		switch s.GetDivisionCode() {
 		case haikou.Binjiang:
-			if f.Needs != 180 || f.Files != 56 || heads[s.Id] != "林婵" || s.OpenedDate[:7] != "2021-05" {
-				t.Errorf("Binjiang has %d needs, %d files and the head %s", f.Needs, f.Files, heads[s.Id])
+			if f.Needs != 180 || f.Files != 56 || heads[s.GetId()] != "林婵" || s.GetOpenedDate()[:7] != "2021-05" {
+				t.Errorf("Binjiang has %d needs, %d files and the head %s", f.Needs, f.Files, heads[s.GetId()])
 			}
 		case haikou.Guoxing:
-			if f.Files <= 350 || heads[s.Id] != "伍燕浪" || s.OpenedDate[:7] != "2021-05" {
-				t.Errorf("Guoxing has %d files and the head %s", f.Files, heads[s.Id])
+			if f.Files <= 350 || heads[s.GetId()] != "伍燕浪" || s.GetOpenedDate()[:7] != "2021-05" {
+				t.Errorf("Guoxing has %d files and the head %s", f.Files, heads[s.GetId()])
 			}
 		}
 	}
@@ -86,10 +86,11 @@ func TestTheSameSeedGivesTheSamePlan(t *testing.T) {
 		})
 		return all.String()
 	}
-	if bytesOf(7) != bytesOf(7) {
+	first := bytesOf(7)
+	if bytesOf(7) != first {
 		t.Error("two plans of one seed differ")
 	}
-	if bytesOf(7) == bytesOf(8) {
+	if bytesOf(8) == first {
 		t.Error("two seeds give the same plan")
 	}
 }
@@ -144,34 +145,34 @@ func TestEveryDayLiesBetweenTheOpeningAndTheReport(t *testing.T) {
 		})
 	})
 	l := carryOut(t, plan)
-	opened := func(station string) string { return l.stations[station].OpenedDate }
+	opened := func(station string) string { return l.stations[station].GetOpenedDate() }
 	check := func(what, station, date string) {
 		t.Helper()
 		if date != "" && date < opened(station) {
-			t.Errorf("%s of %s on %s, before the opening on %s", what, l.stations[station].DisplayName, date, opened(station))
+			t.Errorf("%s of %s on %s, before the opening on %s", what, l.stations[station].GetDisplayName(), date, opened(station))
 		}
 	}
 	for _, v := range l.visits {
-		check("a visit", v.StationId, v.VisitDate)
-		check("a planned visit", v.StationId, v.PlannedDate)
+		check("a visit", v.GetStationId(), v.GetVisitDate())
+		check("a planned visit", v.GetStationId(), v.GetPlannedDate())
 	}
 	for _, n := range l.needs {
-		check("a need", n.StationId, n.RecordedDate)
+		check("a need", n.GetStationId(), n.GetRecordedDate())
 	}
 	for _, f := range l.files {
-		check("a file", f.StationId, f.BuiltDate)
+		check("a file", f.GetStationId(), f.GetBuiltDate())
 	}
 	for _, c := range l.cases {
-		check("a case", c.StationId, c.OpenedDate)
+		check("a case", c.GetStationId(), c.GetOpenedDate())
 	}
 	for _, a := range l.activities {
-		check("an activity", a.StationId, a.HeldDate+a.PlannedDate)
+		check("an activity", a.GetStationId(), a.GetHeldDate()+a.GetPlannedDate())
 	}
 	for _, g := range l.groups {
-		check("a group", g.StationId, g.OpenedDate)
+		check("a group", g.GetStationId(), g.GetOpenedDate())
 	}
 	for _, v := range l.volunteers {
-		check("a volunteer", v.StationId, v.RegisteredDate)
+		check("a volunteer", v.GetStationId(), v.GetRegisteredDate())
 	}
 }
 
@@ -195,21 +196,21 @@ func eachString(m protoreflect.Message, do func(protoreflect.FieldDescriptor, st
 func TestEveryStationAndCommunityIsReal(t *testing.T) {
 	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
 	for _, s := range l.stations {
-		d, ok := divisions.Lookup(s.DivisionCode)
-		if !ok || !d.IsStreet() || !divisions.Within(s.DivisionCode, haikou.DivisionCode) || s.DisplayName != d.Name+"社工站" {
-			t.Errorf("%s %s is no street of Haikou", s.DivisionCode, s.DisplayName)
+		d, ok := divisions.Lookup(s.GetDivisionCode())
+		if !ok || !d.IsStreet() || !divisions.Within(s.GetDivisionCode(), haikou.DivisionCode) || s.GetDisplayName() != d.Name+"社工站" {
+			t.Errorf("%s %s is no street of Haikou", s.GetDivisionCode(), s.GetDisplayName())
 		}
 	}
 	served := map[string]int{}
 	for _, h := range l.households {
-		served[h.CommunityId]++
+		served[h.GetCommunityId()]++
 	}
 	for _, c := range l.areas {
-		if c.DivisionCode[:9] != l.stations[c.StationId].DivisionCode {
-			t.Errorf("%s %s does not lie in its street", c.DivisionCode, c.DisplayName)
+		if c.GetDivisionCode()[:9] != l.stations[c.GetStationId()].GetDivisionCode() {
+			t.Errorf("%s %s does not lie in its street", c.GetDivisionCode(), c.GetDisplayName())
 		}
-		if strings.Contains(c.DisplayName, "委") || served[c.Id] == 0 {
-			t.Errorf("%s %s has %d households", c.DivisionCode, c.DisplayName, served[c.Id])
+		if strings.Contains(c.GetDisplayName(), "委") || served[c.GetId()] == 0 {
+			t.Errorf("%s %s has %d households", c.GetDivisionCode(), c.GetDisplayName(), served[c.GetId()])
 		}
 	}
 	if len(l.areas) != 159 {
@@ -221,12 +222,12 @@ func TestEveryStationHasThreeWorkersOneOfThemTheHead(t *testing.T) {
 	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
 	workers, heads := map[string]int{}, map[string]int{}
 	for _, s := range l.staff {
-		workers[s.StationId]++
-		heads[s.StationId] += one(s.Position == registryv1.StaffPosition_STAFF_POSITION_HEAD)
+		workers[s.GetStationId()]++
+		heads[s.GetStationId()] += one(s.GetPosition() == registryv1.StaffPosition_STAFF_POSITION_HEAD)
 	}
 	for id, s := range l.stations {
 		if workers[id] != 3 || heads[id] != 1 {
-			t.Errorf("%s has %d workers, %d of them heads", s.DisplayName, workers[id], heads[id])
+			t.Errorf("%s has %d workers, %d of them heads", s.GetDisplayName(), workers[id], heads[id])
 		}
 	}
 }
@@ -235,11 +236,11 @@ func TestEveryWorkerMayWorkAtTheOwnStation(t *testing.T) {
 	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
 	for _, s := range l.staff {
 		want := "social_worker"
-		if s.Position == registryv1.StaffPosition_STAFF_POSITION_HEAD {
+		if s.GetPosition() == registryv1.StaffPosition_STAFF_POSITION_HEAD {
 			want = "station_head"
 		}
-		if g := l.granted[s.Subject]; g.GetRole() != want || g.GetStationId() != s.StationId {
-			t.Errorf("%s %s is granted %v", s.Position, s.Subject, g)
+		if g := l.granted[s.GetSubject()]; g.GetRole() != want || g.GetStationId() != s.GetStationId() {
+			t.Errorf("%s %s is granted %v", s.GetPosition(), s.GetSubject(), g)
 		}
 	}
 }
@@ -256,27 +257,27 @@ func TestEveryIdentityNumberIsValidAndGivenOnce(t *testing.T) {
 	}
 	without := 0
 	for _, r := range l.residents {
-		if r.IdentityNumber == "" {
+		if r.GetIdentityNumber() == "" {
 			without++
-			if r.NoIdentityReason == "" {
-				t.Errorf("%s has neither a number nor a reason", r.Name)
+			if r.GetNoIdentityReason() == "" {
+				t.Errorf("%s has neither a number nor a reason", r.GetName())
 			}
 			continue
 		}
-		check(r.IdentityNumber)
-		if got := r.IdentityNumber[6:10] + "-" + r.IdentityNumber[10:12] + "-" + r.IdentityNumber[12:14]; got != r.BirthDate {
-			t.Errorf("born %s with the number %s", r.BirthDate, r.IdentityNumber)
+		check(r.GetIdentityNumber())
+		if got := r.GetIdentityNumber()[6:10] + "-" + r.GetIdentityNumber()[10:12] + "-" + r.GetIdentityNumber()[12:14]; got != r.GetBirthDate() {
+			t.Errorf("born %s with the number %s", r.GetBirthDate(), r.GetIdentityNumber())
 		}
-		if odd := (r.IdentityNumber[16]-'0')%2 == 1; odd != (r.Sex == registryv1.Sex_SEX_MALE) {
-			t.Errorf("%s with the number %s", r.Sex, r.IdentityNumber)
+		if odd := (r.GetIdentityNumber()[16]-'0')%2 == 1; odd != (r.GetSex() == registryv1.Sex_SEX_MALE) {
+			t.Errorf("%s with the number %s", r.GetSex(), r.GetIdentityNumber())
 		}
 	}
 	if without == 0 || without > len(l.residents)/20 {
 		t.Errorf("%d of %d residents have no number", without, len(l.residents))
 	}
 	for _, v := range l.volunteers {
-		if v.IdentityNumber != "" {
-			check(v.IdentityNumber)
+		if v.GetIdentityNumber() != "" {
+			check(v.GetIdentityNumber())
 		}
 	}
 }
@@ -304,10 +305,10 @@ func TestAChildHasAGuardianAndTheGuardiansConsent(t *testing.T) {
 	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
 	children := 0
 	for _, r := range l.residents {
-		if r.BirthDate > "2007-05-01" {
+		if r.GetBirthDate() > "2007-05-01" {
 			children++
-			if r.Guardian.GetResidentId() == "" || r.LegalBasis != registryv1.LegalBasis_LEGAL_BASIS_GUARDIAN_CONSENT {
-				t.Errorf("%s, born %s, has the guardian %v and the basis %s", r.Name, r.BirthDate, r.Guardian, r.LegalBasis)
+			if r.GetGuardian().GetResidentId() == "" || r.GetLegalBasis() != registryv1.LegalBasis_LEGAL_BASIS_GUARDIAN_CONSENT {
+				t.Errorf("%s, born %s, has the guardian %v and the basis %s", r.GetName(), r.GetBirthDate(), r.GetGuardian(), r.GetLegalBasis())
 			}
 		}
 	}
@@ -320,8 +321,8 @@ func TestBinjiangsNeedsCameThroughTheFourWays(t *testing.T) {
 	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
 	ways := map[string]int{}
 	for _, n := range l.needs {
-		if l.stations[n.StationId].DivisionCode == haikou.Binjiang {
-			ways[n.Source]++
+		if l.stations[n.GetStationId()].GetDivisionCode() == haikou.Binjiang {
+			ways[n.GetSource()]++
 		}
 	}
 	if len(ways) != 4 || ways["community_publicity"] == 0 || ways["home_visit"] == 0 || ways["casework"] == 0 || ways["phone_call"] == 0 {
@@ -333,10 +334,10 @@ func TestTheWorkIsNeitherUniformNorAbsurd(t *testing.T) {
 	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
 	months, weekend, all := map[string]int{}, 0, 0
 	for _, v := range l.visits {
-		if v.State == visitsv1.VisitState_VISIT_STATE_COMPLETED {
-			months[v.VisitDate[:7]]++
+		if v.GetState() == visitsv1.VisitState_VISIT_STATE_COMPLETED {
+			months[v.GetVisitDate()[:7]]++
 			all++
-			weekend += one(isWeekend(v.VisitDate))
+			weekend += one(isWeekend(v.GetVisitDate()))
 		}
 	}
 	if weekend*5 > all {
@@ -346,13 +347,13 @@ func TestTheWorkIsNeitherUniformNorAbsurd(t *testing.T) {
 		t.Errorf("visits by month: %v", months)
 	}
 	for _, a := range l.activities {
-		if a.AttendeeCount > 450 {
-			t.Errorf("%d people came to %s", a.AttendeeCount, a.Title)
+		if a.GetAttendeeCount() > 450 {
+			t.Errorf("%d people came to %s", a.GetAttendeeCount(), a.GetTitle())
 		}
 	}
 	stages := map[string]int{}
 	for _, c := range l.cases {
-		stages[c.Stage.String()]++
+		stages[c.GetStage().String()]++
 	}
 	if stages["CASE_STAGE_CLOSURE"] < 10 || stages["CASE_STAGE_INTERVENTION"] < 3 || stages["CASE_STAGE_VOID"] == 0 {
 		t.Errorf("cases by stage: %v", stages)
@@ -368,44 +369,44 @@ func TestTongtongsStoryIsComplete(t *testing.T) {
 	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
 	var story *casesv1.Case
 	for _, c := range l.cases {
-		if l.residents[c.ResidentId].Name == "童童" {
+		if l.residents[c.GetResidentId()].GetName() == "童童" {
 			story = c
 		}
 	}
 	if story == nil {
 		t.Fatal("no case of 童童")
 	}
-	home := l.households[story.HouseholdId]
-	if home.HeadName != "卓阿婆" || l.areas[home.CommunityId].DisplayName != "博桂社区" || l.stations[story.StationId].DivisionCode != haikou.Binjiang {
+	home := l.households[story.GetHouseholdId()]
+	if home.GetHeadName() != "卓阿婆" || l.areas[home.GetCommunityId()].GetDisplayName() != "博桂社区" || l.stations[story.GetStationId()].GetDivisionCode() != haikou.Binjiang {
 		t.Errorf("the household is %v", home)
 	}
 	blind := 0
 	for _, r := range l.residents {
-		blind += one(r.HouseholdId == home.Id && r.DisabilityType == "visual" && r.DisabilityDegree == 1)
+		blind += one(r.GetHouseholdId() == home.GetId() && r.GetDisabilityType() == "visual" && r.GetDisabilityDegree() == 1)
 	}
-	need := l.needs[story.NeedIds[0]]
-	if blind != 2 || need.State != registryv1.NeedState_NEED_STATE_MET || need.MetDate >= "2021-09-01" {
+	need := l.needs[story.GetNeedIds()[0]]
+	if blind != 2 || need.GetState() != registryv1.NeedState_NEED_STATE_MET || need.GetMetDate() >= "2021-09-01" {
 		t.Errorf("%d parents with visual disability of degree 1; the need %v", blind, need)
 	}
 	organizations := map[string]bool{}
 	for _, r := range l.referrals {
-		if r.CaseId == story.Id {
-			organizations[r.Organization] = r.State == casesv1.ReferralState_REFERRAL_STATE_COMPLETED
+		if r.GetCaseId() == story.GetId() {
+			organizations[r.GetOrganization()] = r.GetState() == casesv1.ReferralState_REFERRAL_STATE_COMPLETED
 		}
 	}
 	if len(organizations) != 2 || !organizations["滨江街道办事处"] || !organizations["琼山区残疾人联合会"] {
 		t.Errorf("referrals to %v", organizations)
 	}
-	if story.Stage != casesv1.CaseStage_CASE_STAGE_CLOSURE || story.Evaluation.GetSummary() == "" || !strings.Contains(story.Evaluation.GetReflection(), "夏令营") {
+	if story.GetStage() != casesv1.CaseStage_CASE_STAGE_CLOSURE || story.GetEvaluation().GetSummary() == "" || !strings.Contains(story.GetEvaluation().GetReflection(), "夏令营") {
 		t.Errorf("the case ended as %v", story)
 	}
 	var last *casesv1.FollowUp
 	for _, f := range l.followUps {
-		if f.CaseId == story.Id && (last == nil || f.FollowUpDate > last.FollowUpDate) {
+		if f.GetCaseId() == story.GetId() && (last == nil || f.GetFollowUpDate() > last.GetFollowUpDate()) {
 			last = f
 		}
 	}
-	if last.GetFollowUpDate() != "2021-10-01" || l.staff[last.StaffId].Name != "林婵" {
+	if last.GetFollowUpDate() != "2021-10-01" || l.staff[last.GetStaffId()].GetName() != "林婵" {
 		t.Errorf("the last follow-up is %v", last)
 	}
 }

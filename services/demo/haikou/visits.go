@@ -17,6 +17,18 @@ type visit struct {
 	follows *visit // the visit that it follows up
 }
 
+// way is how a visit comes into the system.
+type way int
+
+const (
+	offlineFirst way = iota
+	afterPlan
+	atOnce
+	withMistake
+)
+
+var ways = []weighted[way]{{offlineFirst, 955}, {afterPlan, 20}, {atOnce, 20}, {withMistake, 5}}
+
 // batchSize is how many visits a device of a station brings in at a time.
 const batchSize = 125
 
@@ -30,15 +42,17 @@ func (w *world) visitHouseholds() []Chain {
 		for _, h := range s.households {
 			w.drawVisits(d, h)
 			for _, v := range h.visits {
-				switch {
-				case v.follows != nil:
-				case d.chance(0.02):
+				if v.follows != nil {
+					continue
+				}
+				switch pickWeighted(d, ways) {
+				case afterPlan:
 					chains = append(chains, Chain{planVisit(d, s, v), completeVisit(v)})
-				case d.chance(0.02):
+				case atOnce:
 					chains = append(chains, Chain{&visitsv1.RecordVisitRequest{Visit: v.request}})
-				case d.chance(0.005):
+				case withMistake:
 					chains = append(chains, miscounted(v))
-				default:
+				case offlineFirst:
 					offline = append(offline, v.request)
 				}
 			}

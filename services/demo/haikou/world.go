@@ -129,7 +129,7 @@ func (w *world) station(code string) *station {
 }
 
 func (w *world) openStations() []Chain {
-	var chains []Chain
+	chains := make([]Chain, 0, len(w.stations))
 	d := w.stream("station addresses")
 	for _, s := range w.stations {
 		chains = append(chains, Chain{&registryv1.CreateStationRequest{Station: &registryv1.Station{
@@ -145,7 +145,7 @@ func (w *world) openStations() []Chain {
 }
 
 func (w *world) hireStaff() []Chain {
-	var chains []Chain
+	chains := make([]Chain, 0, 3*len(w.stations))
 	d := w.stream("staff")
 	for _, s := range w.stations {
 		for i := range 3 {

@@ -1,3 +1,5 @@
+// Package local runs the whole platform on one computer with the demo data in it: a data folder, a PostgreSQL of its own, a
+// province and a city, the services, and the import.
 package local
 
 import (
@@ -32,7 +34,7 @@ func StartDatabase(ctx context.Context, f *Folder, logger *slog.Logger) (*Databa
 	}
 	d := &Database{server: server}
 	if err := d.prepare(ctx, f.mark, logger); err != nil {
-		d.Stop()
+		d.Stop() //nolint:contextcheck // it stops also when the context has ended
 		return nil, err
 	}
 	return d, nil

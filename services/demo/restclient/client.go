@@ -31,7 +31,7 @@ type Client struct {
 }
 
 // Problem is an answer that is no success (RFC 9457).
-type Problem struct {
+type Problem struct { //nolint:errname // the name that RFC 9457 gives it
 	Call   string // "POST /v1/households"
 	Status int
 	Type   string // "https://circle15.dev/problems/invalid-argument"

@@ -178,7 +178,7 @@ func queryOf(request protoreflect.Message) url.Values {
 			}
 		case field.Message() != nil && field.Message().FullName() == "google.protobuf.FieldMask":
 			paths := value.Message().Get(field.Message().Fields().ByName("paths")).List()
-			var names []string
+			names := make([]string, 0, paths.Len())
 			for i := range paths.Len() {
 				names = append(names, paths.Get(i).String())
 			}
