@@ -1,6 +1,7 @@
 package embeddedpg
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ func fetch(ctx context.Context, cfg Config, major int) (Binaries, error) {
 	}
 	b, unusable := inspect(ctx, bin)
 	if unusable != nil {
-		return Binaries{}, errors.Join(err, unusable)
+		return Binaries{}, cmp.Or(err, unusable)
 	}
 	return b, nil
 }
