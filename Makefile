@@ -85,6 +85,11 @@ image: ## Pack both binaries into IMAGE without a container engine, and load it 
 	@cd internal/tools/image && go run . $(IMAGE) $(CURDIR)/.cache/image/circle15.tar $(CURDIR)/.cache/image/circle15 $(CURDIR)/.cache/image/circle15-operator
 	@$(IMAGE_LOAD) .cache/image/circle15.tar
 
+.PHONY: bench-operator
+bench-operator: export KUBEBUILDER_ASSETS ?= $(KUBERNETES)
+bench-operator: kubernetes ## Onboard all 2,978 counties on a real API server and PostgreSQL, and print a table.
+	@go test -run '^$$' -bench Scale -benchtime 1x -timeout 60m ./operator/run
+
 ##@ Generated code
 
 .PHONY: generate
