@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -36,6 +37,20 @@ type Quotas struct {
 	Staff             *int32 `json:"staff,omitempty"`
 	Residents         *int32 `json:"residents,omitempty"`
 	RequestsPerSecond *int32 `json:"requestsPerSecond,omitempty"`
+}
+
+// String lists the quotas that are set: "stations 43, staff 129".
+func (q Quotas) String() string {
+	var set []string
+	for _, quota := range []struct {
+		name  string
+		limit *int32
+	}{{"stations", q.Stations}, {"staff", q.Staff}, {"residents", q.Residents}, {"requests per second", q.RequestsPerSecond}} {
+		if quota.limit != nil {
+			set = append(set, fmt.Sprintf("%s %d", quota.name, *quota.limit))
+		}
+	}
+	return strings.Join(set, ", ")
 }
 
 // Spec is what a tenant should be.
