@@ -21,18 +21,15 @@ const servingStatus = grpc_health_v1.HealthCheckResponse_SERVING
 
 // newGRPCServer is the gRPC door, with health and reflection, which are open to all. Its metrics are the chain's, so
 // otelgrpc makes spans only.
-func newGRPCServer(limits Limits, ch *chain, healthServer *health.Server) *grpc.Server {
-	server := grpc.NewServer(
-		grpc.StatsHandler(otelgrpc.NewServerHandler(
-			otelgrpc.WithMeterProvider(noop.NewMeterProvider()),
-			otelgrpc.WithFilter(filters.Not(filters.HealthCheck())),
-		)),
+func newGRPCServer(o Options, ch *chain, healthServer *health.Server) *grpc.Server {
+	limits := o.Limits
+	options := []grpc.ServerOption{
 		grpc.UnaryInterceptor(ch.unary(doorGRPC)),
 		grpc.StreamInterceptor(ch.stream(doorGRPC)),
 		grpc.MaxRecvMsgSize(limits.Body),
 		grpc.MaxHeaderListSize(uint32(min(limits.Header, math.MaxUint32))), //nolint:gosec // bounded above, positive by configuration
 		grpc.MaxConcurrentStreams(1000),
-		grpc.ConnectionTimeout(10*time.Second),
+		grpc.ConnectionTimeout(10 * time.Second),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: 15 * time.Minute,
@@ -42,7 +39,14 @@ func newGRPCServer(limits Limits, ch *chain, healthServer *health.Server) *grpc.
 			Time:                  time.Minute,
 			Timeout:               20 * time.Second,
 		}),
-	)
+	}
+	if o.Tracing {
+		options = append(options, grpc.StatsHandler(otelgrpc.NewServerHandler(
+			otelgrpc.WithMeterProvider(noop.NewMeterProvider()),
+			otelgrpc.WithFilter(filters.Not(filters.HealthCheck())),
+		)))
+	}
+	server := grpc.NewServer(options...)
 	grpc_health_v1.RegisterHealthServer(server, healthServer)
 	reflection.RegisterV1(server)
 	return server

@@ -41,6 +41,7 @@ type registry struct {
 	createStation func(context.Context, *registryv1.CreateStationRequest) (*registryv1.Station, error)
 	updateStation func(context.Context, *registryv1.UpdateStationRequest) (*registryv1.Station, error)
 	listStations  func(context.Context, *registryv1.ListStationsRequest) (*registryv1.ListStationsResponse, error)
+	getResident   func(context.Context, *registryv1.GetResidentRequest) (*registryv1.Resident, error)
 	meetNeed      func(context.Context, *registryv1.MeetNeedRequest) (*registryv1.Need, error)
 }
 
@@ -68,6 +69,10 @@ func (s *registry) UpdateStation(ctx context.Context, r *registryv1.UpdateStatio
 
 func (s *registry) ListStations(ctx context.Context, r *registryv1.ListStationsRequest) (*registryv1.ListStationsResponse, error) {
 	return s.listStations(ctx, r)
+}
+
+func (s *registry) GetResident(ctx context.Context, r *registryv1.GetResidentRequest) (*registryv1.Resident, error) {
+	return s.getResident(ctx, r)
 }
 
 func (s *registry) MeetNeed(ctx context.Context, r *registryv1.MeetNeedRequest) (*registryv1.Need, error) {

@@ -42,6 +42,7 @@ type Options struct {
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+	Tracing    bool // whether spans are exported
 }
 
 // Drain is how a server stops.
@@ -82,7 +83,7 @@ func New(o Options) (*Server, error) {
 	}
 	ch := &chain{methods: methods, steps: stepsOf(o, checks, o.Logger), check: checks.check}
 	s := &Server{options: o, health: health.NewServer()}
-	s.grpc = newGRPCServer(o.Limits, ch, s.health)
+	s.grpc = newGRPCServer(o, ch, s.health)
 	inProcess := newChannel(ch)
 	for i, desc := range recorded.descs {
 		s.grpc.RegisterService(desc, recorded.implementations[i])
@@ -170,6 +171,9 @@ func listen(what, address, setting string) (net.Listener, error) {
 		return nil, fmt.Errorf("%s cannot listen on %s (setting %q): %w", what, address, setting, err)
 	}
 }
+
+// Handler is the REST door without its listener.
+func (s *Server) Handler() http.Handler { return s.http.Handler }
 
 // HTTPAddr is where the REST door listens; after Listen.
 func (s *Server) HTTPAddr() string { return s.listeners.http.Addr().String() }

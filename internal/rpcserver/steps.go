@@ -4,11 +4,18 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc/metadata"
+
+	"circle15.dev/internal/telemetry"
 )
 
 // stepsOf is the chain, outermost first. Both doors and both kinds of call run it.
 func stepsOf(o Options, checks *checker, logger *slog.Logger) []step {
 	steps := []step{
+		// First, so that every line that is logged from here on has the trace id. The REST door has given it already.
+		identify(),
 		// Logging and metrics see every outcome, that of a recovered panic included, so they stand outside recovery;
 		// they touch nothing of the request that could panic.
 		logCalls(logger),
@@ -30,6 +37,20 @@ func stepsOf(o Options, checks *checker, logger *slog.Logger) []step {
 		// Last, so that a handler sees only well-formed messages.
 		checkRequest(checks),
 	)
+}
+
+// identify gives the request a trace id where no span did.
+func identify() step {
+	return func(ctx context.Context, c *call) error {
+		if trace.SpanContextFromContext(ctx).HasTraceID() {
+			return c.next(ctx)
+		}
+		var parent string
+		if values := metadata.ValueFromIncomingContext(ctx, "traceparent"); len(values) > 0 {
+			parent = values[0]
+		}
+		return c.next(telemetry.Identify(ctx, parent))
+	}
 }
 
 // limitTime gives the request the time limit, unless its caller set an earlier one.

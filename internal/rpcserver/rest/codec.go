@@ -19,13 +19,10 @@ func newCodec() *codec {
 	}}
 }
 
-// initialBuffer fits most single resources, in bytes.
-const initialBuffer = 2048
-
 // Marshal implements runtime.Marshaler.
 func (c *codec) Marshal(v any) ([]byte, error) {
 	if message, ok := v.(proto.Message); ok {
-		return c.MarshalOptions.MarshalAppend(make([]byte, 0, initialBuffer), message)
+		return encode(message)
 	}
 	return c.JSONPb.Marshal(v)
 }

@@ -132,17 +132,21 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx := context.WithValue(metadata.NewIncomingContext(r.Context(), md), exchangeKey{}, x)
-	rt.handle(w, x.request(ctx), x.params)
+	rt.handle(w, x.request(r, ctx), x.params)
 	return nil
 }
 
 // request is the request as the generated handler gets it: what was checked, and nothing else.
-func (x *exchange) request(ctx context.Context) *http.Request {
-	inner := &http.Request{Method: x.route.httpMethod, Body: http.NoBody, Form: x.query, PostForm: x.query}
+func (x *exchange) request(r *http.Request, ctx context.Context) *http.Request { //nolint:revive // a copy of r in ctx
+	inner := r.WithContext(ctx)
+	inner.Method = x.route.httpMethod
+	inner.Header, inner.Host, inner.RemoteAddr = nil, "", ""
+	inner.Form, inner.PostForm = x.query, x.query
+	inner.Body = http.NoBody
 	if len(x.body) > 0 {
 		inner.Body = newBody(x.body)
 	}
-	return inner.WithContext(ctx)
+	return inner
 }
 
 func (h *Handler) route(w http.ResponseWriter, r *http.Request) (*route, []string, error) {
