@@ -30,6 +30,7 @@ type conn struct {
 
 	slot      int
 	born      time.Time
+	takenAt   time.Time // when the present request got it
 	idleSince time.Time
 	suspect   bool // look whether it is alive before the next use
 	broken    bool // something is unclear: close it rather than use it again
@@ -58,7 +59,7 @@ func dial(ctx context.Context, config *pgconn.Config, statementCache int) (*conn
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{pg: pg, types: pgtype.NewMap(), stmts: newStmtCache(statementCache), born: time.Now()}
+	c := &conn{pg: pg, types: newTypeMap(), stmts: newStmtCache(statementCache), born: time.Now()}
 	c.trip.c = c
 	for _, s := range sessionStatements {
 		desc, err := pg.Prepare(ctx, s.name, s.sql, s.params)

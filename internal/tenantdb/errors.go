@@ -37,6 +37,7 @@ var (
 	errTxOver       = errors.New("tenantdb: the transaction is over")
 	errTxBusy       = errors.New("tenantdb: the transaction is used by two at once, or while a result of it is read")
 	errTxEnded      = errors.New("tenantdb: a statement has ended the transaction")
+	errNotAnID      = errors.New("tenantdb: only an id can be read into a uuid.UUID; NULL needs a *uuid.UUID")
 	errNested       = errors.New("tenantdb: a transaction inside a transaction: use its Tx")
 )
 
@@ -152,6 +153,9 @@ func (e *lostError) Unwrap() error { return e.error }
 // lostConnection says whether the session is gone for a reason of its own: not because the request was cancelled or
 // slow. What was not committed is then undone, and another session may do it again.
 func lostConnection(err error) bool {
+	if err == nil {
+		return false
+	}
 	var lost *lostError
 	if !errors.As(err, &lost) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err) {
 		return false

@@ -1,18 +1,20 @@
 package tenantdb
 
 import (
-	"math/bits"
 	"time"
 
 	"circle15.dev/internal/tenant"
 )
 
-// lane is one tenant as a pool sees it: the connections that are its own, what it holds, and who waits.
+// noHome is the home of a lane that has none yet.
+const noHome = -1
+
+// lane is one tenant as a pool sees it: the connections that know it, what it holds, and who waits.
 type lane struct {
 	tenant tenant.Name
 
-	homes  uint64 // the set of slots where its requests go first
-	served uint64 // the set of slots whose present connection has served it, at home or not
+	home   int    // the slot where its requests go first, or noHome
+	served uint64 // the set of slots whose present connection has served it
 	held   int    // connections its requests hold now
 
 	first, last *waiter // its waiting requests, oldest first
@@ -22,10 +24,8 @@ type lane struct {
 	inRing     bool
 }
 
-// crowded says that the tenant's own requests hold as many connections as it has homes: it has earned another one.
-func (l *lane) crowded() bool { return l.held >= bits.OnesCount64(l.homes) }
-
-func (l *lane) idle() bool { return l.homes|l.served == 0 && l.held == 0 && l.first == nil }
+// idle says that nothing is known of the tenant that is worth keeping.
+func (l *lane) idle() bool { return l.home == noHome && l.served == 0 && l.held == 0 && l.first == nil }
 
 // waiter is a request that waits for a connection.
 type waiter struct {

@@ -97,7 +97,10 @@ func TestATimedOutRequestLeavesNothing(t *testing.T) {
 
 func TestTheServerLimitsStatementsAndLocks(t *testing.T) {
 	n := newTenants(t, 1)[0]
-	db := open(t, func(c *tenantdb.Config) { c.StatementTimeout = 100 * time.Millisecond; c.LockTimeout = 30 * time.Millisecond })
+	db := open(t, func(c *tenantdb.Config) {
+		c.StatementTimeout = 100 * time.Millisecond
+		c.LockTimeout = 30 * time.Millisecond
+	})
 	_, err := tenantdb.One(in(t, n), db, pgx.RowTo[string], sleep, 30.0)
 	wantKind(t, err, apierr.Timeout)
 	err = db.Write(in(t, n), func(ctx context.Context, tx *tenantdb.Tx) error {

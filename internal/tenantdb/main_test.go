@@ -84,7 +84,7 @@ func withServer(run func() int) int {
 		panic(err)
 	}
 	defer func() { _ = pg.Stop(ctx) }()
-	server.app = pg.TCPURL("circle15_app", "app", "postgres")
+	server.app = pg.URL("circle15_app", "app", "postgres")
 	if server.admin, err = pgconn.ParseConfig(pg.SuperuserURL("postgres")); err != nil {
 		panic(err)
 	}

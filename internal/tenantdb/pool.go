@@ -3,9 +3,7 @@ package tenantdb
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math/bits"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -16,41 +14,25 @@ import (
 )
 
 const (
-	// agedWait is how long a tenant waits before a connection that is not its own serves it although that
-	// connection's own tenants wait too. It happens at most once in foreignTurn times, lest a crowd makes every
-	// connection serve every tenant, which would cost all of them the speed that the crowd is waiting for.
-	agedWait    = 50 * time.Millisecond
-	foreignTurn = 8
+	// stuckAfter is how long a request holds a connection before the tenants at home there are served by others, even
+	// if those have tenants of their own waiting.
+	stuckAfter = 50 * time.Millisecond
 
-	maxRedialDelay = 2 * time.Second
+	// A request may go elsewhere when it has waited spillHolds times as long as a request holds a connection on
+	// average: its home is then not just busy. It is at least SpillDelay and at most spillMost times that.
+	spillHolds = 16
+	spillMost  = 10
+
+	// holdWeight is the weight of one request in the moving average of how long a connection is held.
+	holdWeight = 1.0 / 64
 )
 
 var errPoolClosed = errors.New("tenantdb: closed")
 
-type slotState uint8
-
-const (
-	slotEmpty slotState = iota
-	slotOpening
-	slotIdle
-	slotBusy
-)
-
-// slot is the place of one connection; its lanes are the tenants that it is a home of or has served.
-type slot struct {
-	state    slotState
-	conn     *conn
-	lanes    []*lane
-	served   int // tenants that the present connection has served
-	ownTurns int // own lanes served since another's was
-	failures int
-	redialAt time.Time
-}
-
-// pool is the connections to one cluster. A tenant's requests go to the connections that served it before; a request
-// whose connections are busy waits for them, and only after SpillDelay, or when the tenant keeps all its connections
-// busy itself, another connection will do. A connection that falls idle serves the tenant at home there that was
-// served longest ago.
+// pool is the connections to one cluster. Each tenant has a home among them, where its requests go and wait; the
+// statements and catalogs of its schema are then cached once, not on every connection. A request goes elsewhere only
+// to a connection that has served its tenant before and is idle, or after a wait. A connection that falls idle serves
+// the waiting tenant, of those at home there, that was served longest ago.
 type pool struct {
 	cluster string
 	config  *pgconn.Config
@@ -61,15 +43,16 @@ type pool struct {
 	slots    []slot
 	idle     uint64 // the set of slots in state slotIdle
 	open     int    // slots that hold a connection
-	opening  int
+	opening  int    // connections on their way in
+	closing  int    // connections on their way out
 	lanes    map[tenant.Name]*lane
 	ring     ring
 	waiting  int
+	hold     time.Duration // moving average of how long a request holds a connection
 	spill    *time.Timer
 	spilling bool // the timer runs
-	lastErr  error
-	closing  int // connections on their way out
 	janitor  *time.Timer
+	lastErr  error // of the last attempt to connect; nil after a success
 	closed   bool
 	drained  chan struct{} // closed when a closed pool has no connection left
 
@@ -94,7 +77,7 @@ func newPool(cluster string, limits Config) (*pool, error) {
 		lanes:   make(map[tenant.Name]*lane),
 		drained: make(chan struct{}),
 	}
-	p.spill = time.AfterFunc(time.Hour, p.serveAged)
+	p.spill = time.AfterFunc(time.Hour, p.serveElsewhere)
 	p.spill.Stop()
 	p.janitor = time.AfterFunc(limits.MaxConnIdle/2, p.closeUnused)
 	return p, nil
@@ -137,7 +120,7 @@ func (p *pool) request(ctx context.Context, n tenant.Name) (*conn, error) {
 	}
 	l := p.lanes[n]
 	if l == nil {
-		l = &lane{tenant: n}
+		l = &lane{tenant: n, home: noHome}
 		p.lanes[n] = l
 	}
 	if c := p.free(l); c != nil {
@@ -145,7 +128,6 @@ func (p *pool) request(ctx context.Context, n tenant.Name) (*conn, error) {
 		return c, nil
 	}
 	if err := p.refusal(l); err != nil {
-		p.forgetIfIdle(l)
 		p.mu.Unlock()
 		return nil, err
 	}
@@ -155,79 +137,31 @@ func (p *pool) request(ctx context.Context, n tenant.Name) (*conn, error) {
 	return p.wait(ctx, w)
 }
 
-// free takes an idle connection that the lane may have at once.
+// free takes an idle connection that knows the tenant or is its home.
 func (p *pool) free(l *lane) *conn {
-	if own := l.homes & p.idle; own != 0 {
-		return p.take(l, bits.TrailingZeros64(own))
+	if l.home == noHome {
+		l.home = p.roomiest()
+		p.slots[l.home].lanes = append(p.slots[l.home].lanes, l)
+	}
+	switch p.slots[l.home].state {
+	case slotIdle:
+		return p.take(l, l.home, time.Now())
+	case slotEmpty:
+		p.dial(l.home)
 	}
 	if known := l.served & p.idle; known != 0 {
-		return p.take(l, bits.TrailingZeros64(known))
-	}
-	if !l.crowded() {
-		p.openHomes(l)
-		return nil
-	}
-	i := p.roomiest(l)
-	if i < 0 {
-		return nil
-	}
-	p.settleIn(l, i)
-	switch p.slots[i].state {
-	case slotIdle:
-		return p.take(l, i)
-	case slotEmpty:
-		p.dial(i)
+		return p.take(l, bits.TrailingZeros64(known), time.Now())
 	}
 	return nil
 }
 
-// roomiest is the slot outside the lane's homes with the fewest tenants, of those that are idle or not yet open; for a
-// lane without any home also of those in use. It is -1 if there is none.
-func (p *pool) roomiest(l *lane) int {
-	best, bestInUse := -1, -1
-	now := time.Time{}
-	for i := range p.slots {
-		s := &p.slots[i]
-		if l.homes&(1<<i) != 0 {
-			continue
-		}
-		if s.state == slotEmpty && s.failures > 0 {
-			if now.IsZero() {
-				now = time.Now()
-			}
-			if now.Before(s.redialAt) {
-				continue
-			}
-		}
-		if s.state == slotIdle || s.state == slotEmpty {
-			if best < 0 || len(s.lanes) < len(p.slots[best].lanes) {
-				best = i
-			}
-		} else if bestInUse < 0 || len(s.lanes) < len(p.slots[bestInUse].lanes) {
-			bestInUse = i
-		}
-	}
-	if best < 0 && l.homes == 0 {
-		return bestInUse
-	}
-	return best
-}
-
-// settleIn makes slot i a home of the lane.
-func (p *pool) settleIn(l *lane, i int) {
-	if (l.homes|l.served)&(1<<i) == 0 {
-		p.slots[i].lanes = append(p.slots[i].lanes, l)
-	}
-	l.homes |= 1 << i
-}
-
 // take gives the idle or just freed connection of slot i to a request of the lane.
-func (p *pool) take(l *lane, i int) *conn {
+func (p *pool) take(l *lane, i int, now time.Time) *conn {
 	s := &p.slots[i]
 	s.state = slotBusy
 	p.idle &^= 1 << i
 	if l.served&(1<<i) == 0 {
-		if l.homes&(1<<i) == 0 {
+		if l.home != i {
 			s.lanes = append(s.lanes, l)
 			p.counts.foreign++
 		}
@@ -236,12 +170,14 @@ func (p *pool) take(l *lane, i int) *conn {
 	}
 	l.held++
 	p.counts.acquired++
+	s.conn.takenAt = now
 	return s.conn
 }
 
 // refusal is why a request may not even wait; nil if it may.
 func (p *pool) refusal(l *lane) error {
 	if p.open == 0 && p.opening == 0 && p.lastErr != nil {
+		p.evict(l.home)
 		return unavailable(p.lastErr)
 	}
 	if l.waiting >= p.limits.MaxQueuedRequests {
@@ -259,6 +195,15 @@ func (p *pool) enqueue(l *lane, w *waiter) {
 	p.waiting++
 	p.counts.waited++
 	p.armSpill()
+}
+
+func (p *pool) dequeue(w *waiter) {
+	l := w.lane
+	l.remove(w)
+	p.waiting--
+	if l.first == nil {
+		p.ring.remove(l)
+	}
 }
 
 // wait ends with a connection, or takes the request back out of the queue.
@@ -286,17 +231,7 @@ func (p *pool) giveUp(w *waiter, err error) grant {
 		return <-w.grant
 	}
 	p.dequeue(w)
-	p.forgetIfIdle(w.lane)
 	return grant{err: err}
-}
-
-func (p *pool) dequeue(w *waiter) {
-	l := w.lane
-	l.remove(w)
-	p.waiting--
-	if l.first == nil {
-		p.ring.remove(l)
-	}
 }
 
 // release takes a connection back, with whatever state it is in.
@@ -306,87 +241,96 @@ func (p *pool) release(c *conn, n tenant.Name) {
 	c.idleSince, c.suspect = now, false
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := c.slot
-	s := &p.slots[i]
+	p.hold += time.Duration(float64(now.Sub(c.takenAt)-p.hold) * holdWeight)
 	l := p.lanes[n]
 	l.held--
+	s := &p.slots[c.slot]
 	switch {
 	case !clean:
 		p.counts.discarded++
-		p.vacate(i)
+		p.vacate(c.slot)
 	case p.closed, s.served > p.limits.MaxTenantsPerConn, now.Sub(c.born) > p.limits.MaxConnLifetime:
 		p.counts.recycled++
-		p.vacate(i)
+		p.vacate(c.slot)
 	default:
-		p.offer(i, now)
+		p.offer(c.slot, now)
 	}
 	p.forgetIfIdle(l)
 }
 
 // offer gives the connection of slot i to whoever is next, or lets it rest.
 func (p *pool) offer(i int, now time.Time) {
-	if l := p.pick(i, now); l != nil {
-		w := l.first
-		p.dequeue(w)
-		if l.first != nil { // its turn is over
-			p.ring.remove(l)
-			p.ring.pushBack(l)
-		}
-		p.counts.waitTime += now.Sub(w.since)
-		w.grant <- grant{conn: p.take(l, i)}
+	l := p.pick(i, now)
+	if l == nil {
+		p.slots[i].state = slotIdle
+		p.idle |= 1 << i
+		p.armSpill()
 		return
 	}
-	p.slots[i].state = slotIdle
-	p.idle |= 1 << i
-	p.armSpill()
+	w := l.first
+	p.dequeue(w)
+	if l.first != nil { // its turn is over
+		p.ring.remove(l)
+		p.ring.pushBack(l)
+	}
+	p.counts.waitTime += now.Sub(w.since)
+	w.grant <- grant{conn: p.take(l, i, now)}
 }
 
-// pick is the lane that slot i serves next: of the lanes at home there the one served longest ago, else one that it has
-// served before, else one that may go anywhere. Now and then an aged lane of another home comes first.
+// pick is the lane that slot i serves next. The one served longest ago comes first if its home is stuck; then, each in
+// the order of when they were served, those at home here, those served here before, and those that may go anywhere.
 func (p *pool) pick(i int, now time.Time) *lane {
-	if p.ring.front == nil {
+	front := p.ring.front
+	if front == nil {
 		return nil
 	}
-	s := &p.slots[i]
-	if s.ownTurns >= foreignTurn && now.Sub(p.ring.front.first.since) > agedWait {
-		s.ownTurns = 0
-		return p.ring.front
+	if p.stuck(front, now) {
+		return front
 	}
-	for l := p.ring.front; l != nil; l = l.next {
-		if l.homes&(1<<i) != 0 {
-			s.ownTurns++
+	for l := front; l != nil; l = l.next {
+		if l.home == i {
 			return l
 		}
 	}
-	s.ownTurns = 0
-	for l := p.ring.front; l != nil; l = l.next {
+	for l := front; l != nil; l = l.next {
 		if l.served&(1<<i) != 0 {
 			return l
 		}
 	}
-	for l := p.ring.front; l != nil; l = l.next {
-		if l.crowded() {
-			p.settleIn(l, i)
-			return l
-		}
-		if now.Sub(l.first.since) >= p.limits.SpillDelay {
+	patience := p.patience()
+	for l := front; l != nil; l = l.next {
+		if now.Sub(l.first.since) >= patience {
 			return l
 		}
 	}
 	return nil
 }
 
-// armSpill sees to it that a waiting request is served elsewhere after SpillDelay, if there is an elsewhere.
+// stuck says that a waiting lane's home is held by one request for a long time, or is not there.
+func (p *pool) stuck(l *lane, now time.Time) bool {
+	home := &p.slots[l.home]
+	if home.state == slotBusy {
+		return now.Sub(home.conn.takenAt) > stuckAfter
+	}
+	return now.Sub(l.first.since) > stuckAfter
+}
+
+// patience is how long a request waits for its home while another connection is idle.
+func (p *pool) patience() time.Duration {
+	return min(max(p.limits.SpillDelay, spillHolds*p.hold), spillMost*p.limits.SpillDelay)
+}
+
+// armSpill sees to it that a waiting request is served elsewhere in time, if there is an elsewhere.
 func (p *pool) armSpill() {
 	if p.spilling || p.closed || p.ring.front == nil || p.idle == 0 && p.open+p.opening == len(p.slots) {
 		return
 	}
 	p.spilling = true
-	p.spill.Reset(p.limits.SpillDelay)
+	p.spill.Reset(p.patience())
 }
 
-// serveAged runs when SpillDelay has passed while requests waited beside idle or unopened slots.
-func (p *pool) serveAged() {
+// serveElsewhere runs a while after requests began to wait beside idle or unopened slots.
+func (p *pool) serveElsewhere() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.spilling = false
@@ -395,187 +339,13 @@ func (p *pool) serveAged() {
 		p.offer(bits.TrailingZeros64(rest), now)
 	}
 	if p.ring.front != nil && p.idle == 0 && p.opening == 0 {
-		if i := p.roomiest(&lane{}); i >= 0 && p.slots[i].state == slotEmpty {
-			p.dial(i)
-		}
+		p.dialAnother(now)
 	}
 	p.armSpill()
-}
-
-// openHomes opens the lane's homes that have lost their connection.
-func (p *pool) openHomes(l *lane) {
-	for rest := l.homes; rest != 0; rest &= rest - 1 {
-		if i := bits.TrailingZeros64(rest); p.slots[i].state == slotEmpty {
-			p.dial(i)
-		}
-	}
-}
-
-// dial opens a connection for slot i in the background; whoever waits gets it.
-func (p *pool) dial(i int) {
-	s := &p.slots[i]
-	if p.closed || s.state != slotEmpty {
-		return
-	}
-	if s.failures > 0 && time.Now().Before(s.redialAt) {
-		return
-	}
-	s.state = slotOpening
-	p.opening++
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), p.limits.ConnectTimeout)
-		defer cancel()
-		c, err := dial(ctx, p.config, p.limits.StatementCache)
-		p.dialed(i, c, err)
-	}()
-}
-
-func (p *pool) dialed(i int, c *conn, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := &p.slots[i]
-	p.opening--
-	s.state = slotEmpty
-	switch {
-	case err != nil:
-		p.dialFailed(i, err)
-	case p.closed:
-		p.bury(c)
-	default:
-		c.slot = i
-		s.conn, s.failures = c, 0
-		p.open++
-		p.counts.opened++
-		p.lastErr = nil
-		p.offer(i, time.Now())
-	}
-	p.signalDrained()
-}
-
-// dialFailed lets the waiting requests fail at once if there is no connection at all; else the others serve them.
-func (p *pool) dialFailed(i int, err error) {
-	s := &p.slots[i]
-	s.failures++
-	backoff := min(50*time.Millisecond<<min(s.failures, 6), maxRedialDelay)
-	s.redialAt = time.Now().Add(backoff/2 + rand.N(backoff/2))
-	if p.lastErr == nil {
-		slog.Warn("tenantdb: no connection to the database", "cluster", p.cluster, "error", err)
-	}
-	p.lastErr = err
-	p.evict(i)
-	if p.open > 0 || p.opening > 0 {
-		p.armSpill()
-		return
-	}
-	p.failWaiters(err)
-}
-
-func (p *pool) failWaiters(err error) {
-	for p.ring.front != nil {
-		l := p.ring.front
-		w := l.first
-		p.dequeue(w)
-		w.grant <- grant{err: unavailable(err)}
-		p.forgetIfIdle(l)
-	}
-}
-
-// vacate closes the connection of slot i. Tenants without waiting requests lose their home there; for the others a
-// new connection is opened.
-func (p *pool) vacate(i int) {
-	s := &p.slots[i]
-	c := s.conn
-	p.idle &^= 1 << i
-	s.conn, s.state, s.served = nil, slotEmpty, 0
-	p.open--
-	p.evict(i)
-	if len(s.lanes) > 0 {
-		p.dial(i)
-	}
-	p.bury(c)
-}
-
-// bury closes a connection that no slot holds any more.
-func (p *pool) bury(c *conn) {
-	p.closing++
-	go func() {
-		c.close()
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.closing--
-		p.signalDrained()
-	}()
-}
-
-// evict has the tenants forget slot i; only those that wait keep their home there.
-func (p *pool) evict(i int) {
-	s := &p.slots[i]
-	kept := s.lanes[:0]
-	for _, l := range s.lanes {
-		l.served &^= 1 << i
-		if l.first != nil && l.homes&(1<<i) != 0 {
-			kept = append(kept, l)
-			continue
-		}
-		l.homes &^= 1 << i
-		p.forgetIfIdle(l)
-	}
-	clear(s.lanes[len(kept):])
-	s.lanes = kept
 }
 
 func (p *pool) forgetIfIdle(l *lane) {
 	if l.idle() && p.lanes[l.tenant] == l {
 		delete(p.lanes, l.tenant)
-	}
-}
-
-// closeUnused closes the connections that nobody has used for MaxConnIdle.
-func (p *pool) closeUnused() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return
-	}
-	now := time.Now()
-	for rest := p.idle; rest != 0; rest &= rest - 1 {
-		if i := bits.TrailingZeros64(rest); now.Sub(p.slots[i].conn.idleSince) > p.limits.MaxConnIdle {
-			p.counts.recycled++
-			p.vacate(i)
-		}
-	}
-	p.janitor.Reset(p.limits.MaxConnIdle / 2)
-}
-
-// close refuses new requests, lets those under way finish, and waits for the connections to be closed, as long as ctx
-// allows.
-func (p *pool) close(ctx context.Context) {
-	p.mu.Lock()
-	if !p.closed {
-		p.closed = true
-		p.spill.Stop()
-		p.janitor.Stop()
-		p.failWaiters(errPoolClosed)
-		for rest := p.idle; rest != 0; rest &= rest - 1 {
-			p.vacate(bits.TrailingZeros64(rest))
-		}
-		p.signalDrained()
-	}
-	p.mu.Unlock()
-	select {
-	case <-p.drained:
-	case <-ctx.Done():
-		slog.Warn("tenantdb: connections are still in use at the end", "cluster", p.cluster)
-	}
-}
-
-func (p *pool) signalDrained() {
-	if !p.closed || p.open+p.opening+p.closing > 0 {
-		return
-	}
-	select {
-	case <-p.drained:
-	default:
-		close(p.drained)
 	}
 }

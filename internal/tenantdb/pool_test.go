@@ -153,7 +153,10 @@ func TestAConnectionIsReplacedWhenItHasServedTooManyTenants(t *testing.T) {
 
 func TestAConnectionIsReplacedAtTheEndOfItsLife(t *testing.T) {
 	n := newTenants(t, 1)[0]
-	db := open(t, func(c *tenantdb.Config) { c.MaxConnLifetime = 20 * time.Millisecond; c.MaxConnIdle = 50 * time.Millisecond })
+	db := open(t, func(c *tenantdb.Config) {
+		c.MaxConnLifetime = 20 * time.Millisecond
+		c.MaxConnIdle = 50 * time.Millisecond
+	})
 	eventually(t, 5*time.Second, "a connection is recycled for its age", func() bool {
 		if _, err := title(in(t, n), db); err != nil {
 			t.Fatal(err)
