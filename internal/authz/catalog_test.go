@@ -46,11 +46,10 @@ func ofRPCs(t *testing.T) map[authz.Permission]bool {
 }
 
 func TestThePermissionsAreThoseOfTheRPCs(t *testing.T) {
-	var want []string
+	want, got := []string{}, []string{}
 	for p := range ofRPCs(t) {
 		want = append(want, p.String())
 	}
-	var got []string
 	for _, p := range authz.Permissions() {
 		got = append(got, p.String())
 	}

@@ -22,7 +22,7 @@ import (
 const Channel = "circle15_policy"
 
 const (
-	rememberTenants = 4096            // snapshots in memory, about 20 KiB each for a hundred subjects
+	rememberTenants = 4096            // snapshots in memory, about 32 KiB each for a hundred subjects
 	loadTimeout     = 5 * time.Second // of reading a policy
 	trustInDoubt    = 800 * time.Millisecond
 	trustAtMost     = time.Minute

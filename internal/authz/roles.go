@@ -129,7 +129,7 @@ func workOfAStation(voiding Level) []allowance {
 
 // StandardRoles are the roles that every tenant has. A tenant cannot change them, but may add its own.
 func StandardRoles() []Role {
-	var roles []Role
+	roles := make([]Role, 0, len(standardRoles))
 	for _, r := range standardRoles {
 		roles = append(roles, r.Role)
 	}

@@ -1,14 +1,18 @@
+// Package authz decides who may do what, and on which rows: casbin's answers to the tenants' own policies, compiled
+// into snapshots. README.md has the model, the standard roles and the measurements.
 package authz
 
 import (
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 )
 
-// Level is how far a permission reaches, narrowest first.
+// Level is how far a permission reaches.
 type Level string
 
+// The levels, narrowest first.
 const (
 	LevelAggregate Level = "aggregate" // sums only, never a row
 	LevelOwn       Level = "own"       // rows of the subject's stations that the subject recorded
@@ -49,12 +53,7 @@ func (s Scope) Covers(station uuid.UUID) bool {
 	if s.Level == LevelTenant {
 		return true
 	}
-	for _, id := range s.StationIDs() {
-		if id == station {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.StationIDs(), station)
 }
 
 type scopeKey struct{}

@@ -76,8 +76,14 @@ func TestWhatNoRuleAllowsIsDenied(t *testing.T) {
 	s := compile(t, StandardRules(),
 		Grant{Subject: "lin", Role: "social_worker", Station: &guoxing}, Grant{Subject: "wu", Role: "no_such_role"})
 	for _, tc := range [][3]string{
-		{"lin", "cases", "delete"}, {"lin", "roleGrants", "create"}, {"lin", "", ""}, {"lin", Any, Any}, {"lin", other, other},
-		{"wu", "cases", "get"}, {"nobody", "cases", "get"}, {"", "cases", "get"},
+		{"lin", "cases", "delete"},
+		{"lin", "roleGrants", "create"},
+		{"lin", "", ""},
+		{"lin", Any, Any},
+		{"lin", other, other},
+		{"wu", "cases", "get"},
+		{"nobody", "cases", "get"},
+		{"", "cases", "get"},
 	} {
 		if scope, ok := s.Decide(tc[0], tc[1], tc[2]); ok {
 			t.Errorf("%v is allowed: %+v", tc, scope)

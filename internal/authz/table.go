@@ -150,7 +150,7 @@ func (c *Compiler) shape(tables []*table) *shape {
 }
 
 func newShape(tables []*table) *shape {
-	var resources, actions []string
+	resources, actions := []string{}, []string{}
 	for _, t := range tables {
 		resources, actions = append(resources, keys(t.resources)...), append(actions, keys(t.actions)...)
 	}

@@ -7,16 +7,25 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
+// discovery is what OpenID Connect Discovery 1.0 requires of an issuer without endpoints for logging in.
+type discovery struct {
+	Issuer       string   `json:"issuer"`
+	JWKSURI      string   `json:"jwks_uri"`
+	ResponseType []string `json:"response_types_supported"`
+	SubjectTypes []string `json:"subject_types_supported"`
+	Algorithms   []string `json:"id_token_signing_alg_values_supported"`
+}
+
 // Handler serves the discovery document (OpenID Connect Discovery 1.0) and the key set (RFC 7517) below Path.
 func (i *Issuer) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+Path+"/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, map[string]any{
-			"issuer":                                i.url,
-			"jwks_uri":                              i.url + "/keys",
-			"response_types_supported":              []string{"id_token"},
-			"subject_types_supported":               []string{"public"},
-			"id_token_signing_alg_values_supported": []string{string(jose.ES256)},
+		answer(w, discovery{
+			Issuer:       i.url,
+			JWKSURI:      i.url + "/keys",
+			ResponseType: []string{"id_token"},
+			SubjectTypes: []string{"public"},
+			Algorithms:   []string{string(jose.ES256)},
 		})
 	})
 	mux.HandleFunc("GET "+Path+"/keys", func(w http.ResponseWriter, r *http.Request) {
@@ -26,7 +35,7 @@ func (i *Issuer) Handler() http.Handler {
 	return mux
 }
 
-func answer(w http.ResponseWriter, document any) {
+func answer[T any](w http.ResponseWriter, document T) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "public, max-age=60")
 	_ = json.NewEncoder(w).Encode(document) // fails only when the client is gone
