@@ -181,7 +181,7 @@ func (s *Service) UpdateCase(ctx context.Context, req *casesv1.UpdateCaseRequest
 // changed is the case with the client's fields of merged, checked. References are resolved where they change: a worker
 // who has left since stays on the cases of that time.
 func changed(ctx context.Context, tx *tenantdb.Tx, was caseRow, merged *casesv1.Case) (caseRow, error) {
-	now, err := was, error(nil)
+	now := was
 	now.Domain, now.Title, now.PresentingProblem = merged.GetDomain(), merged.GetTitle(), merged.GetPresentingProblem()
 	now.Assessment, now.Goals, now.Plan = merged.GetAssessment(), merged.GetGoals(), merged.GetPlan()
 	if err := now.checkFilled("case."); err != nil {
@@ -192,6 +192,7 @@ func changed(ctx context.Context, tx *tenantdb.Tx, was caseRow, merged *casesv1.
 			return now, err
 		}
 	}
+	var err error
 	if merged.GetStaffId() != was.StaffID.String() {
 		if now.StaffID, err = refs.Staff(ctx, tx, "case.staffId", merged.GetStaffId(), was.StationID); err != nil {
 			return now, err

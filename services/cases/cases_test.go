@@ -76,7 +76,7 @@ func TestACaseWithABadReferenceIsNotOpened(t *testing.T) {
 
 func TestCasesAreListedByPageAndFilter(t *testing.T) {
 	s := setup(t)
-	var all []string
+	all := make([]string, 0, 6)
 	for range 5 {
 		all = append(all, s.open(t).GetId())
 	}
@@ -94,7 +94,7 @@ func TestCasesAreListedByPageAndFilter(t *testing.T) {
 			for _, c := range answer.GetCases() {
 				got = append(got, c.GetId())
 			}
-			if req.PageToken = answer.GetNextPageToken(); req.PageToken == "" {
+			if req.PageToken = answer.GetNextPageToken(); req.GetPageToken() == "" {
 				return got
 			}
 		}

@@ -33,7 +33,7 @@ func TestACaseIsWorkedFromIntakeToClosureAndReopened(t *testing.T) {
 		for _, m := range answer.GetStageChanges() {
 			got = append(got, m.GetFromStage().String()[11:]+" "+m.GetToStage().String()[11:]+" "+m.GetChangeDate()+" "+m.GetReason())
 		}
-		if req.PageToken = answer.GetNextPageToken(); req.PageToken == "" {
+		if req.PageToken = answer.GetNextPageToken(); req.GetPageToken() == "" {
 			break
 		}
 	}

@@ -148,7 +148,7 @@ func TestFollowUpsComeAfterTheWork(t *testing.T) {
 func TestTheWorkOfACaseIsListedToWhoMaySeeTheCase(t *testing.T) {
 	s := setup(t)
 	c := s.open(t)
-	var sessions []string
+	sessions := make([]string, 0, 3)
 	for range 3 {
 		sessions = append(sessions, ok[*casesv1.CaseSession](t)(s.service.CreateCaseSession(s.ctx, s.newSession(c))).GetId())
 	}
@@ -160,8 +160,9 @@ func TestTheWorkOfACaseIsListedToWhoMaySeeTheCase(t *testing.T) {
 	first := ok[*casesv1.ListCaseSessionsResponse](t)(s.service.ListCaseSessions(s.ctx, req))
 	req.PageToken = first.GetNextPageToken()
 	second := ok[*casesv1.ListCaseSessionsResponse](t)(s.service.ListCaseSessions(s.ctx, req))
-	var got []string
-	for _, session := range append(first.GetCaseSessions(), second.GetCaseSessions()...) {
+	both := slices.Concat(first.GetCaseSessions(), second.GetCaseSessions())
+	got := make([]string, 0, len(both))
+	for _, session := range both {
 		got = append(got, session.GetId())
 	}
 	if diff := cmp.Diff(sessions, got); diff != "" || second.GetNextPageToken() != "" {

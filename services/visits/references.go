@@ -48,7 +48,8 @@ var (
 
 // load looks up what the visits name.
 func load(ctx context.Context, q tenantdb.Querier, list ...content) (references, error) {
-	var households, staff, residents, cases []uuid.UUID
+	households, staff := make([]uuid.UUID, 0, len(list)), make([]uuid.UUID, 0, len(list))
+	var residents, cases []uuid.UUID
 	for _, c := range list {
 		households, staff, residents = append(households, c.HouseholdID), append(staff, c.StaffID), append(residents, c.ResidentIDs...)
 		if c.CaseID != nil {
@@ -162,7 +163,7 @@ func residentsOf(field string, list []string) ([]uuid.UUID, error) {
 			return nil, err
 		}
 		if slices.Contains(out, id) {
-			return nil, apierr.InvalidField(item, "must not occur twice")
+			return nil, apierr.InvalidField(field, "must not hold a resident twice")
 		}
 		out = append(out, id)
 	}

@@ -48,31 +48,38 @@ func selectStored(ctx context.Context, tx *tenantdb.Tx, wanted []uuid.UUID) (map
 
 // insertAll stores completed visits and returns those whose ids were free. They are inserted in the order of their
 // ids, so that two clients with the same visits wait for each other instead of meeting in a deadlock.
-func insertAll(ctx context.Context, tx *tenantdb.Tx, visits map[uuid.UUID]visitRow, by string) (map[uuid.UUID]visitRow, error) {
-	var (
-		ids, stations, households, staff             []uuid.UUID
-		kinds, domains, purposes, residents, finding []string
-		plannedDates, visitDates                     []*time.Time
-		durations, persons                           []int32
-		cases                                        []*uuid.UUID
-	)
-	for _, id := range slices.SortedFunc(maps.Keys(visits), compareIDs) {
-		v := visits[id]
-		ids, stations = append(ids, v.ID), append(stations, v.StationID)
-		households, staff = append(households, v.HouseholdID), append(staff, v.StaffID)
-		kinds, domains, purposes = append(kinds, string(v.Kind)), append(domains, v.Domain), append(purposes, v.Purpose)
-		plannedDates, visitDates = append(plannedDates, v.PlannedDate), append(visitDates, v.VisitDate)
-		durations, persons = append(durations, v.DurationMinutes), append(persons, v.PersonsServed)
-		residents, finding = append(residents, arrayText(v.ResidentIDs)), append(finding, v.Findings)
-		cases = append(cases, v.CaseID)
-	}
-	rows, err := tenantdb.All(ctx, tx, pgx.RowToStructByPos[visitRow], insertVisits, ids, stations, households, staff, kinds, domains,
-		purposes, plannedDates, visitDates, durations, persons, residents, finding, cases, by)
-	out := make(map[uuid.UUID]visitRow, len(rows))
-	for _, row := range rows {
+func insertAll(ctx context.Context, tx *tenantdb.Tx, fresh map[uuid.UUID]visitRow, by string) (map[uuid.UUID]visitRow, error) {
+	list := slices.SortedFunc(maps.Values(fresh), func(a, b visitRow) int { return compareIDs(a.ID, b.ID) })
+	created, err := tenantdb.All(ctx, tx, pgx.RowToStructByPos[visitRow], insertVisits,
+		column(list, func(v visitRow) uuid.UUID { return v.ID }),
+		column(list, func(v visitRow) uuid.UUID { return v.StationID }),
+		column(list, func(v visitRow) uuid.UUID { return v.HouseholdID }),
+		column(list, func(v visitRow) uuid.UUID { return v.StaffID }),
+		column(list, func(v visitRow) string { return string(v.Kind) }),
+		column(list, func(v visitRow) string { return v.Domain }),
+		column(list, func(v visitRow) string { return v.Purpose }),
+		column(list, func(v visitRow) *time.Time { return v.PlannedDate }),
+		column(list, func(v visitRow) *time.Time { return v.VisitDate }),
+		column(list, func(v visitRow) int32 { return v.DurationMinutes }),
+		column(list, func(v visitRow) int32 { return v.PersonsServed }),
+		column(list, func(v visitRow) string { return arrayText(v.ResidentIDs) }),
+		column(list, func(v visitRow) string { return v.Findings }),
+		column(list, func(v visitRow) *uuid.UUID { return v.CaseID }),
+		by)
+	out := make(map[uuid.UUID]visitRow, len(created))
+	for _, row := range created {
 		out[row.ID] = row
 	}
 	return out, err
+}
+
+// column is what each visit has in one column, as a parameter of unnest.
+func column[T any](list []visitRow, of func(visitRow) T) []T {
+	out := make([]T, len(list))
+	for i, v := range list {
+		out[i] = of(v)
+	}
+	return out
 }
 
 // arrayText is the text form of a uuid[] value.

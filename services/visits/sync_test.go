@@ -69,7 +69,7 @@ func TestABatchSentTwiceIsStoredAndCountedOnce(t *testing.T) {
 		t.Fatal(diff)
 	}
 	slices.Reverse(list)
-	slices.Reverse(list[0].ResidentIds)
+	slices.Reverse(list[0].GetResidentIds())
 	for i, r := range s.sync(t, list...) {
 		if r.GetOutcome() != unchanged || r.GetVisit().GetId() != list[i].GetId() {
 			t.Fatalf("result %d: %v", i, r)
@@ -123,7 +123,7 @@ func TestABadVisitKeepsNoneOfTheOthersOut(t *testing.T) {
 	add("no findings", "findings", func(v *visitsv1.Visit) { v.Findings = "" })
 	add("no household", "householdId", func(v *visitsv1.Visit) { v.HouseholdId = "" })
 
-	var list []*visitsv1.Visit
+	list := make([]*visitsv1.Visit, 0, 2*len(all))
 	for _, b := range all {
 		list = append(list, b.visit, s.newVisit())
 	}
