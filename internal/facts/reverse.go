@@ -32,7 +32,10 @@ func Reverse(_ context.Context, tx *tenantdb.Tx, sourceType string, sourceID uui
 
 // names is the SQL parameter of the measures, nil for all.
 func names(measures []Measure) []string {
-	var out []string
+	if len(measures) == 0 {
+		return nil
+	}
+	out := make([]string, 0, len(measures))
 	for _, m := range measures {
 		out = append(out, string(m))
 	}

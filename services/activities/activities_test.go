@@ -359,7 +359,7 @@ func TestActivitiesAreListedByPageAndFilter(t *testing.T) {
 		for _, a := range reply.GetActivities() {
 			got = append(got, a.GetId())
 		}
-		if req.PageToken = reply.GetNextPageToken(); req.PageToken == "" {
+		if req.PageToken = reply.GetNextPageToken(); req.GetPageToken() == "" {
 			break
 		}
 	}

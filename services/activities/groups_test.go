@@ -163,7 +163,7 @@ func TestSessionsRecordedAtOnceAreNumberedWithoutGapOrDouble(t *testing.T) {
 			last = s.GetId()
 			numbers = append(numbers, s.GetNumber())
 		}
-		if req.PageToken = reply.GetNextPageToken(); req.PageToken == "" {
+		if req.PageToken = reply.GetNextPageToken(); req.GetPageToken() == "" {
 			break
 		}
 	}

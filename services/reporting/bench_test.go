@@ -21,7 +21,7 @@ SET LOCAL search_path = %[1]s;
 INSERT INTO stations (id, division_code, display_name, opened_date, created_by)
 	SELECT gen_random_uuid(), (460108000 + i)::text, 'Station ' || i, '2020-01-01', 'load' FROM generate_series(1, 41) i;
 INSERT INTO households (id, station_id, community_id, head_name, address, created_by)
-	SELECT gen_random_uuid(), s.id, s.id, 'head', 'address', 'load' FROM stations s, generate_series(1, 1748);
+	SELECT gen_random_uuid(), s.id, '00000000-0000-0000-0000-000000000000', 'head', 'address', 'load' FROM stations s, generate_series(1, 1748);
 CREATE TEMPORARY TABLE served ON COMMIT DROP AS
 	SELECT id, station_id, row_number() OVER () AS n FROM households;
 INSERT INTO service_facts (measure, fact_date, station_id, domain, household_id, amount, source_type, source_id)

@@ -42,7 +42,7 @@ func (h *history) act(t *rapid.T) {
 
 // drawFacts is one act: one or two measures of one source, and for a stock perhaps its end.
 func (h *history) drawFacts(t *rapid.T) []facts.Fact {
-	measures := []facts.Measure{}
+	measures := make([]facts.Measure, 0, len(figureNames))
 	for m := range figureNames {
 		measures = append(measures, m)
 	}

@@ -73,7 +73,7 @@ func (c city) rows(ctx context.Context, req *reportingv1.ListSourceRowsRequest) 
 			return nil, err
 		}
 		out = append(out, reply.GetSourceRows()...)
-		if req.PageToken = reply.GetNextPageToken(); req.PageToken == "" {
+		if req.PageToken = reply.GetNextPageToken(); req.GetPageToken() == "" {
 			return out, nil
 		}
 	}

@@ -52,7 +52,7 @@ func TestACorrectionShowsBothItsRows(t *testing.T) {
 		Amount             int32
 		Reversal           bool
 	}
-	var got []row
+	got := make([]row, 0, len(rows))
 	for _, r := range rows {
 		got = append(got, row{r.GetSourceId(), r.GetSourcePath(), r.GetFactDate(), r.GetAmount(), r.GetReversal()})
 	}
@@ -79,7 +79,7 @@ func TestADistinctHouseholdShowsItsFirstVisitThatStands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
+	got := make([]string, 0, len(rows))
 	for _, r := range rows {
 		if r.GetAmount() != 1 || r.GetReversal() {
 			t.Errorf("row %v", r)
@@ -140,7 +140,7 @@ func TestTheRowsOfASessionLeadToItsCaseOrGroup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
+	got := make([]string, 0, len(rows))
 	for _, r := range rows {
 		got = append(got, r.GetSourcePath())
 	}

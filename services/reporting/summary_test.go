@@ -20,8 +20,8 @@ import (
 
 // figuresInOrder are the JSON names of the contract's figures.
 func figuresInOrder() []string {
-	var out []string
 	fields := (&reportingv1.WorkMeasures{}).ProtoReflect().Descriptor().Fields()
+	out := make([]string, 0, fields.Len())
 	for i := range fields.Len() {
 		out = append(out, fields.Get(i).JSONName())
 	}
@@ -85,7 +85,7 @@ func TestGroupsNameTheirStationAndComeInOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
+	got := make([]string, 0, len(reply.GetGroups()))
 	for _, g := range reply.GetGroups() {
 		got = append(got, strings.Join([]string{g.GetDivisionCode(), g.GetStationName(), g.GetMonth()}, " "))
 	}
@@ -168,7 +168,8 @@ func connect(t *testing.T, url string) *pgx.Conn {
 
 var (
 	countFacts      = tenantdb.SQL(`SELECT count(*) FROM {tenant}.service_facts`)
-	summaryOfCities = "SELECT home_visits FROM %s.work_summary('2021-05-01', '2021-05-31', false, false, false, NULL)"
+	summaryOfCities = `SELECT home_visits FROM %s.work_summary(p_from => '2021-05-01', p_to => '2021-05-31',
+		p_by_station => false, p_by_month => false, p_by_domain => false, p_stations => NULL)`
 )
 
 func TestTheAggregateRoleReadsTheSummaryAndNotOneTable(t *testing.T) {
