@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,6 +11,7 @@ import (
 
 	registryv1 "circle15.dev/api/registry/v1"
 	"circle15.dev/internal/authz"
+	"circle15.dev/internal/divisions"
 )
 
 func mask(paths ...string) *fieldmaskpb.FieldMask { return &fieldmaskpb.FieldMask{Paths: paths} }
@@ -119,6 +121,25 @@ func TestAStationWithWorkersInServiceIsNotClosed(t *testing.T) {
 		StationId: s.GetId(), Name: "社工", Position: registryv1.StaffPosition_STAFF_POSITION_HEAD, StartDate: "2021-05-01",
 	}})
 	refused(t, "a new worker", err, codes.InvalidArgument, "staff.endDate")
+}
+
+func TestClosingAStationAndAWorkersArrivalExcludeEachOther(t *testing.T) {
+	e := newEnv(t)
+	for i, d := range divisions.Townships("460107") {
+		s := e.station(d.Code)
+		var racing sync.WaitGroup
+		var closed, joined error
+		racing.Go(func() { _, closed = e.closeStation(s.GetId(), "2022-06-30") })
+		racing.Go(func() {
+			_, joined = e.CreateStaff(e.admin(), &registryv1.CreateStaffRequest{Staff: &registryv1.Staff{
+				StationId: s.GetId(), Name: "社工", Position: registryv1.StaffPosition_STAFF_POSITION_HEAD, StartDate: "2021-05-01",
+			}})
+		})
+		racing.Wait()
+		if (closed == nil) == (joined == nil) {
+			t.Fatalf("round %d: closing: %v, joining: %v", i, closed, joined)
+		}
+	}
 }
 
 func TestAStationIsClosedNoEarlierThanOpened(t *testing.T) {
