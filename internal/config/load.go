@@ -23,7 +23,10 @@ const FileEnv = "CIRCLE15_CONFIG"
 var elsewhere = []string{
 	FileEnv,
 	"CIRCLE15_OPERATOR_DATABASE_URL", // of the commands token and tenant
-	"CIRCLE15_POSTGRES_BIN",          // of the embedded PostgreSQL
+	"CIRCLE15_ADMIN_DATABASE_URL",    // of the command database
+	"CIRCLE15_OPERATOR_PASSWORD",
+	"CIRCLE15_APP_PASSWORD",
+	"CIRCLE15_POSTGRES_BIN", // of the embedded PostgreSQL
 	"CIRCLE15_POSTGRES_REPOSITORY",
 	"CIRCLE15_TEST_POSTGRES_BIN",
 }

@@ -35,8 +35,9 @@ type Options struct {
 	GRPC  string // address of the gRPC door
 	Admin string // address of AdminHandler
 
-	AdminHandler http.Handler // metrics and profiles; nil for no admin listener
-	Checks       []Check      // of readiness
+	AdminHandler http.Handler            // metrics and profiles; nil for no admin listener
+	Mounts       map[string]http.Handler // further pages of the REST door, by the first segment of their paths: "/issuer"
+	Checks       []Check                 // of readiness
 	Limits       Limits
 	Drain        Drain
 
@@ -206,6 +207,15 @@ func (s *Server) Run(ctx context.Context) error {
 		return s.drain()
 	case err := <-broken:
 		return errors.Join(err, s.drain())
+	}
+}
+
+// Close gives up the addresses of a Server that Listen has bound and Run never served; after Run it does nothing.
+func (s *Server) Close() {
+	for _, l := range []net.Listener{s.listeners.http, s.listeners.grpc, s.listeners.admin} {
+		if l != nil {
+			_ = l.Close() // closed already, after Run
+		}
 	}
 }
 

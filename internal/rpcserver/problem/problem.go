@@ -15,6 +15,9 @@ import (
 // ContentType is the media type of a problem document.
 const ContentType = "application/problem+json"
 
+// Challenge is the WWW-Authenticate header of an answer to a request without a token (RFC 6750, 3).
+const Challenge = `Bearer realm="circle15"`
+
 const typeBase = "https://circle15.dev/problems/"
 
 // Problem is a problem document.
@@ -84,18 +87,10 @@ func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Type", ContentType)
 	header.Del("Content-Length")
 	if p.Status == http.StatusUnauthorized && header.Get("WWW-Authenticate") == "" {
-		header.Set("WWW-Authenticate", challenge(r))
+		header.Set("WWW-Authenticate", Challenge)
 	}
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(body.Bytes()) // the client may be gone
-}
-
-// challenge is the WWW-Authenticate header of a refused request (RFC 6750, 3): the error code only where a token came.
-func challenge(r *http.Request) string {
-	if r.Header.Get("Authorization") == "" {
-		return `Bearer realm="circle15"`
-	}
-	return `Bearer realm="circle15", error="invalid_token"`
 }
 
 // WriteError writes the problem document of e as the answer to r.

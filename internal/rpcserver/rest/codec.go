@@ -1,7 +1,10 @@
 package rest
 
 import (
+	"bytes"
+	"fmt"
 	"io"
+	"reflect"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -38,8 +41,29 @@ func (c *codec) NewDecoder(r io.Reader) runtime.Decoder {
 		if len(data) == 0 {
 			return io.EOF
 		}
-		return c.Unmarshal(data, v)
+		return c.decode(data, v)
 	})
+}
+
+// decode reads the text into a message, or into a pointer to one, where the body stands for a field of the request.
+func (c *codec) decode(data []byte, v any) error {
+	if message, ok := v.(proto.Message); ok {
+		return c.UnmarshalOptions.Unmarshal(data, message)
+	}
+	field := reflect.ValueOf(v).Elem()
+	if bytes.Equal(bytes.TrimSpace(data), []byte("null")) {
+		field.SetZero()
+		return nil
+	}
+	message, ok := reflect.New(field.Type().Elem()).Interface().(proto.Message)
+	if !ok {
+		return fmt.Errorf("a body cannot be a %T", v) // newBodyRule lets no such route start
+	}
+	if err := c.UnmarshalOptions.Unmarshal(data, message); err != nil {
+		return err
+	}
+	field.Set(reflect.ValueOf(message))
+	return nil
 }
 
 func whole(r io.Reader) ([]byte, error) {

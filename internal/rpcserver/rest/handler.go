@@ -117,7 +117,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	nameSpan(r.Context(), rt)
-	x := &exchange{route: rt, params: rt.params(values), ifNoneMatch: r.Header.Get("If-None-Match")}
+	x := &exchange{
+		route: rt, params: rt.params(values), ifNoneMatch: r.Header.Get("If-None-Match"), tokenSent: r.Header.Get("Authorization") != "",
+	}
 	if x.query, err = rt.checkQuery(r.URL.RawQuery); err != nil {
 		return err
 	}

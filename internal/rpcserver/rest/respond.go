@@ -25,6 +25,7 @@ type exchange struct {
 	query       url.Values
 	body        []byte
 	ifNoneMatch string
+	tokenSent   bool
 }
 
 type exchangeKey struct{}
@@ -45,6 +46,9 @@ func responseHeader(key string) (string, bool) {
 		return "", false
 	}
 }
+
+// invalidToken is the challenge to who sent a token (RFC 6750, 3.1).
+var invalidToken = []string{problem.Challenge + `, error="invalid_token"`}
 
 var errNotModified = errors.New("not modified")
 
@@ -78,7 +82,12 @@ func answerError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, 
 			}
 		}
 	}
-	problem.WriteError(w, r, callError(exchangeOf(ctx), err))
+	x := exchangeOf(ctx)
+	e := callError(x, err)
+	if e.Kind == apierr.Unauthenticated && x != nil && x.tokenSent {
+		w.Header()["Www-Authenticate"] = invalidToken
+	}
+	problem.WriteError(w, r, e)
 }
 
 // callError is the error of a call. One that is not ours was made by the generated code, which could not read the

@@ -76,12 +76,16 @@ func (n *node) find(path string, m *match) bool {
 		}
 		return n.param != nil && m.capture(part, func() bool { return n.param.find(rest, m) })
 	}
+	// A colon that is no part of a verb would have to be escaped: an unknown verb is not found, rather than a value of
+	// the parameter before it.
+	verb := ""
 	if colon := strings.LastIndexByte(part, ':'); colon >= 0 {
-		if n.end(part[:colon], part[colon+1:], m) {
-			return true
+		part, verb = part[:colon], part[colon+1:]
+		if verb == "" {
+			return false
 		}
 	}
-	return n.end(part, "", m)
+	return n.end(part, verb, m)
 }
 
 // end looks for the last segment with the verb.

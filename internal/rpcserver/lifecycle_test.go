@@ -1,0 +1,186 @@
+package rpcserver_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	registryv1 "circle15.dev/api/registry/v1"
+	"circle15.dev/internal/rpcserver"
+)
+
+// held is a registry whose GetStation waits until it is let go.
+func held() (service *registry, arrived chan struct{}, letGo chan struct{}) {
+	arrived, letGo = make(chan struct{}, 2), make(chan struct{})
+	service = echoing()
+	service.getStation = func(_ context.Context, r *registryv1.GetStationRequest) (*registryv1.Station, error) {
+		arrived <- struct{}{}
+		<-letGo
+		return &registryv1.Station{Id: r.GetId()}, nil
+	}
+	return service, arrived, letGo
+}
+
+func TestADrainLetsRequestsInFlightEnd(t *testing.T) {
+	service, arrived, letGo := held()
+	s := start(t, options(service))
+	rest, grpc := make(chan int, 1), make(chan error, 1)
+	go func() { rest <- s.send("GET", stations+"/"+someID, "", nil).status }()
+	client := registryv1.NewRegistryServiceClient(s.conn())
+	go func() {
+		ctx := metadata.AppendToOutgoingContext(context.Background(), "authorization", "Bearer "+goodToken)
+		_, err := client.GetStation(ctx, &registryv1.GetStationRequest{Id: someID})
+		grpc <- err
+	}()
+	<-arrived
+	<-arrived
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.stop() }()
+	waitFor(t, "the listener to close", func() bool {
+		_, err := http.Get("http://" + s.HTTPAddr() + "/healthz") //nolint:bodyclose,noctx // no answer is wanted
+		return err != nil
+	})
+	select {
+	case err := <-stopped:
+		t.Fatalf("stopped with requests in flight: %v", err)
+	default:
+	}
+	close(letGo)
+	if got := <-rest; got != 200 {
+		t.Errorf("REST: status %d", got)
+	}
+	if err := <-grpc; err != nil {
+		t.Errorf("gRPC: %v", err)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("the drain: %v", err)
+	}
+}
+
+func TestADrainIsBounded(t *testing.T) {
+	service, arrived, letGo := held()
+	o := options(service)
+	o.Drain.Timeout = 50 * time.Millisecond
+	server, err := rpcserver.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Run(ctx) }()
+	go func() { _, _ = http.DefaultClient.Do(request(t, server.HTTPAddr())) }() //nolint:bodyclose // it is cut off
+	<-arrived
+	cancel()
+	if err := <-stopped; err == nil || !strings.Contains(err.Error(), "cut off") {
+		t.Errorf("got %v", err)
+	}
+	close(letGo)
+}
+
+func request(t *testing.T, address string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+address+stations+"/"+someID, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+goodToken)
+	return r
+}
+
+func TestADrainingServerIsUnreadyAndStillAnswers(t *testing.T) {
+	o := options(echoing())
+	o.Drain.Delay = 300 * time.Millisecond
+	s := start(t, o)
+	if got := s.send("GET", "/readyz", "", nil); got.status != 200 {
+		t.Fatalf("before: status %d", got.status)
+	}
+	go func() { _ = s.stop() }()
+	waitFor(t, "the server to turn unready", func() bool { return s.send("GET", "/readyz", "", nil).status == 503 })
+	if got := s.send("GET", stations+"/"+someID, "", nil); got.status != 200 {
+		t.Errorf("a request in the delay: status %d", got.status)
+	}
+}
+
+func TestReadinessFollowsTheChecksAndTellsNoReason(t *testing.T) {
+	var fails atomic.Bool
+	o := options(echoing())
+	o.Checks = []rpcserver.Check{{Name: "database", Test: func(context.Context) error {
+		if fails.Load() {
+			return errors.New("private")
+		}
+		return nil
+	}}}
+	s := start(t, o)
+	check := func(status int, state string) func() bool {
+		return func() bool {
+			got := s.send("GET", "/readyz", "", nil)
+			var body struct{ Checks map[string]string }
+			if err := json.Unmarshal(got.body, &body); err != nil || strings.Contains(string(got.body), "private") {
+				t.Fatalf("%s: %v", got.body, err)
+			}
+			return got.status == status && body.Checks["database"] == state
+		}
+	}
+	waitFor(t, "readiness", check(200, "ok"))
+	fails.Store(true)
+	waitFor(t, "unreadiness", check(503, "failing"))
+	if got := s.send("GET", "/healthz", "", nil); got.status != 200 {
+		t.Errorf("alive, but status %d", got.status)
+	}
+}
+
+func TestAMethodWithoutARuleDoesNotStart(t *testing.T) {
+	_, err := rpcserver.New(options(newTestService(t, "NoRule", nil)))
+	if err == nil || !strings.Contains(err.Error(), "has no authorization rule") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAStreamGoesThroughTheSameChain(t *testing.T) {
+	service := newTestService(t, "Streams", rule("stations", "get"))
+	s := start(t, options(service))
+	for name, tt := range map[string]struct {
+		token string
+		ids   []string
+		want  codes.Code
+	}{
+		"good":                   {goodToken, []string{someID, otherID}, codes.OK},
+		"without a token":        {"", []string{someID}, codes.Unauthenticated},
+		"of no tenant":           {noneToken, []string{someID}, codes.PermissionDenied},
+		"with a bad 2nd message": {goodToken, []string{someID, "bad"}, codes.InvalidArgument},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := service.exchange(s.conn(), tt.token, tt.ids...)
+			if status.Code(err) != tt.want {
+				t.Fatalf("got %v, want %s", err, tt.want)
+			}
+			if tt.want == codes.OK && strings.Join(got, " ") != "haikou/"+someID+" haikou/"+otherID {
+				t.Errorf("answers %v", got)
+			}
+		})
+	}
+}
+
+// waitFor asks until the condition holds.
+func waitFor(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited 20 s for %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
