@@ -114,8 +114,12 @@ func violation(kind apierr.Kind, e *pgconn.PgError, aboutField, otherwise string
 	return apierr.New(kind, "%s: %s", field, aboutField).With(field, aboutField)
 }
 
-// constraintField is the JSON name of the column in the name PostgreSQL gives a constraint by itself
-// (<table>_<column>_fkey, …_key, …_check), "id" for a primary key, and empty for other names.
+// fieldSuffixes end the names of constraints on one column: those PostgreSQL gives by itself, and those of our
+// migrations. All are <table>_<column><suffix>.
+var fieldSuffixes = []string{"_fkey", "_key", "_check", "_format", "_known", "_range"}
+
+// constraintField is the JSON name of the column in a constraint's name, "id" for a primary key, and empty where the
+// name tells no column.
 func constraintField(e *pgconn.PgError) string {
 	if e.ColumnName != "" {
 		return camelCase(e.ColumnName)
@@ -127,7 +131,7 @@ func constraintField(e *pgconn.PgError) string {
 	if rest == "pkey" {
 		return "id"
 	}
-	for _, suffix := range []string{"_fkey", "_key", "_check"} {
+	for _, suffix := range fieldSuffixes {
 		if column, ok := strings.CutSuffix(rest, suffix); ok {
 			return camelCase(column)
 		}

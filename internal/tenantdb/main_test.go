@@ -3,10 +3,10 @@ package tenantdb_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,32 +16,12 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"circle15.dev/internal/apierr"
-	"circle15.dev/internal/embeddedpg"
 	"circle15.dev/internal/tenant"
 	"circle15.dev/internal/tenantdb"
+	"circle15.dev/internal/testenv"
 )
 
-// server is the PostgreSQL of this test process, with the roles and the control table that a province has.
-var server struct {
-	admin *pgconn.Config
-	app   string
-}
-
-const controlSQL = `
-create role circle15_app login noinherit password 'app';
-create role circle15_aggregate nologin;
-grant circle15_aggregate to circle15_app;
-create schema circle15;
-grant usage on schema circle15 to circle15_app;
-create table circle15.tenants (name text primary key, cluster text not null, state text not null, schema_version int not null);
-grant select on circle15.tenants to circle15_app;
-create function circle15.notify_control() returns trigger language plpgsql as $$
-begin perform pg_notify('circle15_control', coalesce(new.name, old.name)); return null; end $$;
-create trigger notify after insert or update or delete on circle15.tenants
-for each row execute function circle15.notify_control();
-`
-
-// tenantSQL makes a small tenant, with the grants of a real one.
+// tenantSQL makes a small tenant, with the grants of a real one, in little time. Tests of real ones use testenv.
 const tenantSQL = `
 create role %[1]s nologin;
 grant %[1]s to circle15_app;
@@ -57,41 +37,42 @@ revoke all on function %[1]s.work_summary() from public;
 grant usage on schema %[1]s to %[1]s, circle15_aggregate;
 grant select, insert, update, delete on all tables in schema %[1]s to %[1]s;
 grant execute on function %[1]s.work_summary() to %[1]s, circle15_aggregate;
-insert into circle15.tenants values ('%[2]s', 'main', 'active', 1);
+insert into circle15.tenants (name, id, display_name_zh, level, parent, division_code, cluster, schema_name, role_name, state, schema_version)
+values ('%[2]s', gen_random_uuid(), '测试', 'city', 'none', lpad(nextval('division_codes')::text, 6, '0'), 'main', '%[1]s', '%[1]s', 'active', 1);
 `
 
 // firstCase is the case that every tenant has; its title is the tenant's name.
 var firstCase = uuid.MustParse("00000000-0000-7000-8000-000000000001")
 
-func TestMain(m *testing.M) {
-	os.Exit(withServer(m.Run))
+// settleServer gives the provisioned test server what these tests need besides.
+var settleServer = sync.OnceValue(func() error {
+	return admin(context.Background(), `create sequence division_codes; alter role circle15_app set deadlock_timeout = '20ms'`)
+})
+
+var server struct {
+	admin *pgconn.Config
+	app   string // the app login's URL
 }
 
-func withServer(run func() int) int {
-	ctx := context.Background()
-	dir, err := os.MkdirTemp("", "tenantdb")
-	if err != nil {
-		panic(err)
+// setUp connects the test to the server of this process.
+func setUp(t testing.TB) {
+	t.Helper()
+	platform := testenv.Provisioned(t)
+	if server.admin == nil {
+		config, err := pgconn.ParseConfig(platform.SuperuserURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.admin, server.app = config, platform.AppURL
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	slog.SetDefault(quiet)
-	pg, err := embeddedpg.Start(ctx, embeddedpg.Config{Dir: dir, Logger: quiet, Settings: map[string]string{
-		"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "deadlock_timeout": "20ms",
-		"max_connections": "100", "max_locks_per_transaction": "1024", "shared_buffers": "128MB",
-	}})
-	if err != nil {
-		panic(err)
+	if err := settleServer(); err != nil {
+		t.Fatal(err)
 	}
-	defer func() { _ = pg.Stop(ctx) }()
-	server.app = pg.URL("circle15_app", "app", "postgres")
-	if server.admin, err = pgconn.ParseConfig(pg.SuperuserURL("postgres")); err != nil {
-		panic(err)
-	}
-	if err := admin(ctx, controlSQL); err != nil {
-		panic(err)
-	}
-	return run()
+}
+
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // lost connections are what many tests are about
+	os.Exit(m.Run())
 }
 
 // admin runs SQL as the superuser.
@@ -132,10 +113,11 @@ var tenantNumber atomic.Int64
 // newTenants makes tenants with names that no other test has.
 func newTenants(t testing.TB, count int) []tenant.Name {
 	t.Helper()
+	setUp(t)
 	names := make([]tenant.Name, count)
 	var sql strings.Builder
 	for i := range names {
-		names[i] = tenant.Name(fmt.Sprintf("city-%d", tenantNumber.Add(1)))
+		names[i] = tenant.Name(fmt.Sprintf("town-%d", tenantNumber.Add(1)))
 		fmt.Fprintf(&sql, tenantSQL, names[i].Schema(), names[i])
 		if i%50 == 49 || i == count-1 {
 			mustAdmin(t, "%s", sql.String())
@@ -148,6 +130,7 @@ func newTenants(t testing.TB, count int) []tenant.Name {
 // open is a DB over the test's server, with a directory that follows the control table.
 func open(t testing.TB, change func(*tenantdb.Config)) *tenantdb.DB {
 	t.Helper()
+	setUp(t)
 	directory, err := tenantdb.OpenDirectory(t.Context(), server.app)
 	if err != nil {
 		t.Fatal(err)
@@ -158,6 +141,7 @@ func open(t testing.TB, change func(*tenantdb.Config)) *tenantdb.DB {
 
 func openWith(t testing.TB, directory *tenantdb.Directory, change func(*tenantdb.Config)) *tenantdb.DB {
 	t.Helper()
+	setUp(t)
 	config := tenantdb.Config{Clusters: map[string]string{"main": server.app}}
 	if change != nil {
 		change(&config)
