@@ -11,9 +11,14 @@ export PATH := $(TOOLS):$(PATH)
 BUF := $(TOOLS)/buf
 LINT := $(TOOLS)/golangci-lint
 PLUGINS := $(TOOLS)/protoc-gen-go
+CONTROLLER_GEN := $(TOOLS)/controller-gen
+KUBE_SCORE := $(TOOLS)/kube-score
+HELM := $(TOOLS)/helm
 
 # The API server and etcd of the operator's tests, built once a machine.
-KUBERNETES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/circle15/kubernetes-$(shell sed -n 's/^\tk8s.io\/kubernetes v//p' internal/tools/kubernetes/go.mod)
+KUBE_VERSION := $(shell sed -n 's/^\tk8s.io\/kubernetes v//p' internal/tools/kubernetes/go.mod)
+KUBERNETES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/circle15/kubernetes-$(KUBE_VERSION)
+SCHEMAS := .cache/schemas-$(KUBE_VERSION)
 
 say = @printf '\n==> %s\n' '$(1)'
 
@@ -34,7 +39,7 @@ build: ## Compile the binaries into bin/.
 	@go build -o $(BIN)/ ./services/cmd/... ./operator/cmd/...
 
 .PHONY: test
-test: lint check-generated unit ## Everything that CI checks.
+test: lint check-generated check-chart unit lab-e2e ## Everything that CI checks.
 
 ##@ Single checks
 
@@ -49,6 +54,18 @@ unit: export KUBEBUILDER_ASSETS ?= $(KUBERNETES)
 unit: $(if $(KUBEBUILDER_ASSETS),,kubernetes) ## All Go tests, with the race detector, on a real PostgreSQL and a real API server.
 	$(call say,testing with the race detector on a real PostgreSQL and a real API server)
 	@go test -race -timeout 20m $(ARGS) ./...
+
+.PHONY: check-chart
+check-chart: $(HELM) $(KUBE_SCORE) ## Render the chart in its layouts and judge it with helm lint, kubeconform and kube-score.
+	$(call say,checking the chart)
+	@test -f $(SCHEMAS)/_definitions.json || { swagger=$$(cd internal/tools/kubernetes && go list -m -f '{{.Dir}}' k8s.io/kubernetes)/api/openapi-spec/swagger.json; \
+		(cd internal/tools/chart && go run ./schemas "$$swagger" $(CURDIR)/$(SCHEMAS)); }
+	@helm lint --quiet charts/circle15
+	@for values in '' '--set services.layout=perService,services.autoscaling.enabled=true,operator.replicas=2,ingress.enabled=true'; do \
+		helm template check charts/circle15 --namespace check --kube-version $(KUBE_VERSION) $$values > .cache/chart.yaml; \
+		kubeconform -strict -summary  -schema-location '$(SCHEMAS)/{{.ResourceKind}}{{.KindSuffix}}.json' -skip DatabaseCluster,CustomResourceDefinition .cache/chart.yaml; \
+		kube-score score --ignore-test container-image-pull-policy --output-format ci .cache/chart.yaml | (! grep -F '[CRITICAL]'); \
+	done
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for a minute each.
@@ -85,6 +102,18 @@ image: ## Pack both binaries into IMAGE without a container engine, and load it 
 	@cd internal/tools/image && go run . $(IMAGE) $(CURDIR)/.cache/image/circle15.tar $(CURDIR)/.cache/image/circle15 $(CURDIR)/.cache/image/circle15-operator
 	@$(IMAGE_LOAD) .cache/image/circle15.tar
 
+.PHONY: e2e
+e2e: image $(HELM) ## Install the chart on the cluster of KUBECONFIG and work with it (see operator/e2e).
+	$(call say,end to end on Kubernetes)
+	@E2E_IMAGE=$(IMAGE) go test -tags e2e -count=1 -timeout 20m -v ./operator/e2e
+
+# The lab stands beside the checkout on the project's own machines, and needs root.
+LAB := ../shared/cluster/cluster
+
+.PHONY: lab-e2e
+lab-e2e: ## The same on a one-node Kubernetes of its own, where this machine can have one.
+	@if [ "$$(id -u)" = 0 ] && [ -x $(LAB) ]; then .ci/lab-e2e $(LAB); else echo 'no lab cluster here: skipping the test on a real node'; fi
+
 .PHONY: bench-operator
 bench-operator: export KUBEBUILDER_ASSETS ?= $(KUBERNETES)
 bench-operator: kubernetes ## Onboard all 2,978 counties on a real API server and PostgreSQL, and print a table.
@@ -93,17 +122,20 @@ bench-operator: kubernetes ## Onboard all 2,978 counties on a real API server an
 ##@ Generated code
 
 .PHONY: generate
-generate: $(BUF) $(PLUGINS) ## Generate code from protos.
+generate: $(BUF) $(PLUGINS) $(CONTROLLER_GEN) $(HELM) ## Generate code, contract, definitions and chart documents from their sources.
 	$(call say,generating code)
 	@rm -rf .cache/openapi
 	@cd proto && $(BUF) generate
 	@go run ./internal/openapigen
+	@controller-gen object crd paths=./api/tenancy/... output:crd:dir=charts/circle15/crds
+	@go run ./internal/valuesschema
+	@helm-docs --chart-search-root charts --log-level warning
 
 .PHONY: check-generated
 check-generated: generate ## Fail when committed generated code is not what its sources give.
 	$(call say,comparing generated code with what is committed)
-	@git diff --exit-code -- api
-	@test -z "$$(git ls-files --others --exclude-standard -- api)" || { git status --short -- api; exit 1; }
+	@git diff --exit-code -- api charts
+	@test -z "$$(git ls-files --others --exclude-standard -- api charts)" || { git status --short -- api charts; exit 1; }
 
 ##@ Tools
 
@@ -118,6 +150,18 @@ $(BUF): internal/tools/proto/go.mod
 $(LINT): internal/tools/lint/go.mod
 	$(call say,building golangci-lint (a minute or two the first time))
 	@mkdir -p $(TOOLS) && cd internal/tools/lint && go build -o $(TOOLS)/ tool && touch $@
+
+$(CONTROLLER_GEN): internal/tools/crd/go.mod
+	$(call say,building controller-gen)
+	@mkdir -p $(TOOLS) && cd internal/tools/crd && go build -o $(TOOLS)/ tool && touch $@
+
+$(KUBE_SCORE): internal/tools/score/go.mod
+	$(call say,building kube-score)
+	@mkdir -p $(TOOLS) && cd internal/tools/score && go build -o $(TOOLS)/ tool && touch $@
+
+$(HELM): internal/tools/chart/go.mod
+	$(call say,building helm and kubeconform and helm-docs)
+	@mkdir -p $(TOOLS) && cd internal/tools/chart && go build -o $(TOOLS)/ tool && touch $@
 
 .PHONY: clean
 clean: ## Remove what this Makefile built (not the demo data).
