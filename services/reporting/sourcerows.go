@@ -18,7 +18,7 @@ import (
 	"circle15.dev/services/internal/refs"
 )
 
-// sourceRow is a fact behind a figure; the columns are those of sourceColumns, by position.
+// sourceRow is a fact behind a figure; the columns are those of pageOfCounted, by position.
 type sourceRow struct {
 	ID                               int64
 	FactDate                         time.Time
@@ -34,37 +34,36 @@ type sourceRow struct {
 }
 
 const (
-	factColumns = `f.id, f.fact_date, f.station_id, f.staff_id, f.household_id, f.resident_id, f.domain, `
-
-	sourceColumns = `, f.source_type, f.source_id, coalesce(c.case_id, g.group_id), f.reverses IS NOT NULL, f.recorded_at`
-
-	parents = `
-		LEFT JOIN {tenant}.case_sessions c ON f.source_type = 'caseSessions' AND c.id = f.source_id
-		LEFT JOIN {tenant}.group_sessions g ON f.source_type = 'groupSessions' AND g.id = f.source_id`
-
-	// factsOfFigure: $1 measure, $2 and $3 first and last day, $4 stations (NULL for all), $5 domain (NULL for all).
-	factsOfFigure = `f.measure = $1 AND f.fact_date BETWEEN coalesce($2::date, '-infinity') AND $3
+	// ofFigure: $1 measure, $2 and $3 first and last day, $4 stations (NULL for all), $5 domain (NULL for all).
+	ofFigure = `f.measure = $1 AND f.fact_date BETWEEN coalesce($2::date, '-infinity') AND $3
 		AND ($4::uuid[] IS NULL OR f.station_id = ANY($4)) AND ($5::text IS NULL OR f.domain = $5)`
+
+	// pageOfCounted reads the page of the facts in counted that follows fact $6, of at most $7. The ids are collected first:
+	// in their order the planner would look for the facts of a late month through all that came before.
+	pageOfCounted = `
+		SELECT f.id, f.fact_date, f.station_id, f.staff_id, f.household_id, f.resident_id, f.domain, p.amount, f.source_type,
+			f.source_id, coalesce(c.case_id, g.group_id), f.reverses IS NOT NULL, f.recorded_at
+		FROM (SELECT n.id, n.amount FROM counted n WHERE n.id > $6 ORDER BY n.id LIMIT $7) p
+		JOIN {tenant}.service_facts f ON f.id = p.id
+		LEFT JOIN {tenant}.case_sessions c ON f.source_type = 'caseSessions' AND c.id = f.source_id
+		LEFT JOIN {tenant}.group_sessions g ON f.source_type = 'groupSessions' AND g.id = f.source_id
+		ORDER BY f.id`
 )
 
 var (
-	listFacts = tenantdb.SQL(`SELECT ` + factColumns + `f.amount` + sourceColumns + `
-		FROM {tenant}.service_facts f` + parents + `
-		WHERE ` + factsOfFigure + ` AND f.id > $6 ORDER BY f.id LIMIT $7`)
+	listFacts = tenantdb.SQL(`
+		WITH counted AS MATERIALIZED (SELECT f.id, f.amount FROM {tenant}.service_facts f WHERE ` + ofFigure + `)` + pageOfCounted)
 
 	// Of each household the first visit that was not taken back; it adds the one household to the figure. Visits count 1,
 	// so a household's visits come to more than 0 when one of them stands.
 	listHouseholds = tenantdb.SQL(`
-		WITH first_visit AS (
-			SELECT DISTINCT ON (f.household_id) f.id
+		WITH counted AS MATERIALIZED (
+			SELECT DISTINCT ON (f.household_id) f.id, 1 AS amount
 			FROM {tenant}.service_facts f
-			WHERE ` + factsOfFigure + ` AND f.reverses IS NULL
+			WHERE ` + ofFigure + ` AND f.reverses IS NULL
 				AND NOT EXISTS (SELECT FROM {tenant}.service_facts r WHERE r.reverses = f.id)
 			ORDER BY f.household_id, f.fact_date, f.id
-		)
-		SELECT ` + factColumns + `1` + sourceColumns + `
-		FROM first_visit v JOIN {tenant}.service_facts f ON f.id = v.id` + parents + `
-		WHERE f.id > $6 ORDER BY f.id LIMIT $7`)
+		)` + pageOfCounted)
 )
 
 // sourceQuery is a validated ListSourceRowsRequest.
