@@ -1,0 +1,64 @@
+package iam
+
+import (
+	"context"
+	"math"
+	"strconv"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	iamv1 "circle15.dev/api/iam/v1"
+	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/page"
+)
+
+// ListAuditEvents lists who did what, newest first.
+func (s *Service) ListAuditEvents(ctx context.Context, req *iamv1.ListAuditEventsRequest) (*iamv1.ListAuditEventsResponse, error) {
+	if err := wholeTenant(ctx); err != nil {
+		return nil, err
+	}
+	p, err := s.pages.Start(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	filter := eventFilter{Before: math.MaxInt64, Subject: req.GetSubject(), ResourceID: req.GetResourceId()}
+	if p.After != "" {
+		if filter.Before, err = strconv.ParseInt(p.After, 10, 64); err != nil {
+			return nil, apierr.InvalidField("pageToken", "must be a token that this list returned")
+		}
+	}
+	if filter.From, err = moment("fromTime", req.GetFromTime()); err != nil {
+		return nil, err
+	}
+	if filter.To, err = moment("toTime", req.GetToTime()); err != nil {
+		return nil, err
+	}
+	if filter.From != nil && filter.To != nil && !filter.From.Before(*filter.To) {
+		return nil, apierr.InvalidField("toTime", "must be later than fromTime")
+	}
+	rows, err := selectEvents(ctx, s.db, filter, p.Fetch())
+	if err != nil {
+		return nil, err
+	}
+	rows, more := page.Cut(rows, p)
+	out := &iamv1.ListAuditEventsResponse{}
+	for _, row := range rows {
+		out.AuditEvents = append(out.AuditEvents, row.toProto())
+	}
+	if more {
+		out.NextPageToken = s.pages.Next(ctx, req, strconv.FormatInt(rows[len(rows)-1].ID, 10))
+	}
+	return out, nil
+}
+
+func moment(field string, t *timestamppb.Timestamp) (*time.Time, error) {
+	if t == nil {
+		return nil, nil
+	}
+	if err := t.CheckValid(); err != nil {
+		return nil, apierr.InvalidField(field, "is not a time")
+	}
+	at := t.AsTime()
+	return &at, nil
+}

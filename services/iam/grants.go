@@ -1,0 +1,161 @@
+package iam
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	iamv1 "circle15.dev/api/iam/v1"
+	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/ids"
+	"circle15.dev/internal/page"
+	"circle15.dev/internal/tenantdb"
+	"circle15.dev/internal/write"
+	"circle15.dev/services/internal/refs"
+)
+
+// maxGrants bounds the grants of one subject, so that deciding about it stays quick.
+const maxGrants = 100
+
+// ListRoleGrants lists grants, also expired ones, ordered by id.
+func (s *Service) ListRoleGrants(ctx context.Context, req *iamv1.ListRoleGrantsRequest) (*iamv1.ListRoleGrantsResponse, error) {
+	if err := wholeTenant(ctx); err != nil {
+		return nil, err
+	}
+	p, err := s.pages.Start(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	after, err := p.AfterID()
+	if err != nil {
+		return nil, err
+	}
+	station, err := ids.ParseOptional("stationId", req.GetStationId())
+	if err != nil {
+		return nil, err
+	}
+	rows, err := selectGrants(ctx, s.db, after, req.GetSubject(), req.GetRole(), station, p.Fetch())
+	if err != nil {
+		return nil, err
+	}
+	rows, more := page.Cut(rows, p)
+	out := &iamv1.ListRoleGrantsResponse{RoleGrants: grantsToProto(rows)}
+	if more {
+		out.NextPageToken = s.pages.Next(ctx, req, rows[len(rows)-1].ID.String())
+	}
+	return out, nil
+}
+
+// GetRoleGrant returns a grant.
+func (s *Service) GetRoleGrant(ctx context.Context, req *iamv1.GetRoleGrantRequest) (*iamv1.RoleGrant, error) {
+	if err := wholeTenant(ctx); err != nil {
+		return nil, err
+	}
+	id, err := ids.Parse("id", req.GetId())
+	if err != nil {
+		return nil, err
+	}
+	row, err := readGrant(ctx, s.db, id)
+	if err != nil {
+		return nil, err
+	}
+	return row.toProto(), nil
+}
+
+// CreateRoleGrant gives a subject a role.
+func (s *Service) CreateRoleGrant(ctx context.Context, req *iamv1.CreateRoleGrantRequest) (*iamv1.RoleGrant, error) {
+	if err := wholeTenant(ctx); err != nil {
+		return nil, err
+	}
+	in := req.GetRoleGrant()
+	id, err := ids.OrNew("roleGrant.id", in.GetId())
+	if err != nil {
+		return nil, err
+	}
+	who, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	expires, err := expiry(in)
+	if err != nil {
+		return nil, err
+	}
+	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*iamv1.RoleGrant, error) {
+		if who.Subject == in.GetSubject() { // in here, so that the attempt is in the audit trail
+			return nil, apierr.New(apierr.Denied, "nobody grants a role to themselves")
+		}
+		station, err := stationFor(ctx, tx, in)
+		if err != nil {
+			return nil, err
+		}
+		held, err := countActiveGrants(ctx, tx, in.GetSubject())
+		if err != nil {
+			return nil, err
+		}
+		if held >= maxGrants {
+			return nil, apierr.New(apierr.Conflict, "the subject has %d grants; delete one first", held)
+		}
+		row, err := insertGrant(ctx, tx, grantRow{
+			ID: id, Subject: in.GetSubject(), Role: in.GetRole(), Station: station, Expires: expires, CreatedBy: who.Subject,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return row.toProto(), nil
+	})
+}
+
+// DeleteRoleGrant takes a grant back.
+func (s *Service) DeleteRoleGrant(ctx context.Context, req *iamv1.DeleteRoleGrantRequest) (*emptypb.Empty, error) {
+	if err := wholeTenant(ctx); err != nil {
+		return nil, err
+	}
+	id, err := ids.Parse("id", req.GetId())
+	if err != nil {
+		return nil, err
+	}
+	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*emptypb.Empty, error) {
+		return &emptypb.Empty{}, deleteGrant(ctx, tx, id)
+	})
+}
+
+// stationFor is the station of a new grant: required where the role's rules are about stations, out of place where
+// none is.
+func stationFor(ctx context.Context, tx *tenantdb.Tx, in *iamv1.RoleGrant) (*uuid.UUID, error) {
+	role, err := readRole(ctx, tx, in.GetRole())
+	if apierr.KindOf(err) == apierr.NotFound {
+		return nil, apierr.InvalidField("roleGrant.role", "must name a role of the tenant")
+	}
+	if err != nil {
+		return nil, err
+	}
+	switch named := in.GetStationId() != ""; {
+	case role.reachesStations() && !named:
+		return nil, apierr.InvalidField("roleGrant.stationId", "is required: the role is about the records of a station")
+	case !role.reachesStations() && named:
+		return nil, apierr.InvalidField("roleGrant.stationId", "must be absent: the role is not about a station")
+	case !named:
+		return nil, nil
+	}
+	station, err := refs.Station(ctx, tx, "roleGrant.stationId", in.GetStationId())
+	if err != nil {
+		return nil, err
+	}
+	return &station, nil
+}
+
+func expiry(in *iamv1.RoleGrant) (*time.Time, error) {
+	if in.GetExpireTime() == nil {
+		return nil, nil
+	}
+	if err := in.GetExpireTime().CheckValid(); err != nil {
+		return nil, apierr.InvalidField("roleGrant.expireTime", "is not a time")
+	}
+	at := in.GetExpireTime().AsTime()
+	if !at.After(time.Now()) {
+		return nil, apierr.InvalidField("roleGrant.expireTime", "must lie in the future")
+	}
+	return &at, nil
+}
