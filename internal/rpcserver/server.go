@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"circle15.dev/internal/rpcserver/rest"
+	"circle15.dev/internal/validate"
 )
 
 // Options are what a Server is made of.
@@ -59,6 +60,7 @@ type Server struct {
 	http, admin *http.Server
 	grpc        *grpc.Server
 	health      *health.Server
+	inProcess   *channel // the REST door's connection
 	draining    atomic.Bool
 
 	listeners struct{ http, grpc, admin net.Listener }
@@ -78,20 +80,20 @@ func New(o Options) (*Server, error) {
 	if err := measure(methods, o.Registerer); err != nil {
 		return nil, err
 	}
-	checks, err := newChecker(methods.inputs())
+	checks, err := validate.NewChecker(methods.inputs())
 	if err != nil {
 		return nil, fmt.Errorf("validation rules: %w", err)
 	}
-	ch := &chain{methods: methods, steps: stepsOf(o, checks, o.Logger), check: checks.check}
+	ch := &chain{methods: methods, steps: stepsOf(o, checks, o.Logger), check: checks.Check}
 	s := &Server{options: o, health: health.NewServer()}
 	s.grpc = newGRPCServer(o, ch, s.health)
-	inProcess := newChannel(ch)
+	s.inProcess = newChannel(ch)
 	for i, desc := range recorded.descs {
 		s.grpc.RegisterService(desc, recorded.implementations[i])
-		inProcess.RegisterService(desc, recorded.implementations[i])
+		s.inProcess.RegisterService(desc, recorded.implementations[i])
 		s.health.SetServingStatus(desc.ServiceName, servingStatus)
 	}
-	gateway, err := newGateway(o, recorded, inProcess)
+	gateway, err := newGateway(o, recorded, s.inProcess)
 	if err != nil {
 		return nil, err
 	}

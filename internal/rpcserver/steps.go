@@ -9,10 +9,11 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"circle15.dev/internal/telemetry"
+	"circle15.dev/internal/validate"
 )
 
 // stepsOf is the chain, outermost first. Both doors and both kinds of call run it.
-func stepsOf(o Options, checks *checker, logger *slog.Logger) []step {
+func stepsOf(o Options, checks *validate.Checker, logger *slog.Logger) []step {
 	steps := []step{
 		// First, so that every line that is logged from here on has the trace id. The REST door has given it already.
 		identify(),
@@ -66,10 +67,10 @@ func limitTime(limit time.Duration) step {
 }
 
 // checkRequest checks a unary call's request; a stream's messages are checked as they come, by the same checker.
-func checkRequest(checks *checker) step {
+func checkRequest(checks *validate.Checker) step {
 	return func(ctx context.Context, c *call) error {
 		if c.request != nil {
-			if err := checks.check(c.request); err != nil {
+			if err := checks.Check(c.request); err != nil {
 				return err
 			}
 		}
