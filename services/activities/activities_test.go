@@ -337,9 +337,9 @@ func TestWhatIsOutsideTheScopeIsNotFound(t *testing.T) {
 
 func TestActivitiesAreListedByPageAndFilter(t *testing.T) {
 	c := newCity(t)
-	var want []string
-	for range 5 {
-		want = append(want, c.create(t, c.held()).GetId())
+	want := make([]string, 5)
+	for i := range want {
+		want[i] = c.create(t, c.held()).GetId()
 	}
 	slices.Sort(want)
 	c.create(t, c.planned())

@@ -35,7 +35,7 @@ func (g groupRow) fact() facts.Fact {
 
 // attendance counts each resident who attended the session as one person-time (人次).
 func attendance(s sessionRow, domain string, attendees []attendee) []facts.Fact {
-	var out []facts.Fact
+	out := make([]facts.Fact, 0, len(attendees))
 	for _, a := range attendees {
 		out = append(out, facts.Fact{
 			Measure: facts.PersonTimes, Date: s.SessionDate, Station: s.StationID, Staff: &s.StaffID, Household: &a.HouseholdID,

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -93,8 +94,8 @@ func TestASessionIsHeldBetweenTheOpeningAndTheEndOfItsGroup(t *testing.T) {
 // wantField checks that err is Invalid and names the field first.
 func wantField(t *testing.T, err error, field string) {
 	t.Helper()
-	e, ok := err.(*apierr.Error)
-	if !ok || e.Kind != apierr.Invalid || len(e.Fields) == 0 || e.Fields[0].Name != field {
+	var e *apierr.Error
+	if !errors.As(err, &e) || e.Kind != apierr.Invalid || len(e.Fields) == 0 || e.Fields[0].Name != field {
 		t.Errorf("error %v, want one about %s", err, field)
 	}
 }
