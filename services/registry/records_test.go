@@ -26,7 +26,7 @@ type collection struct {
 
 // lister makes the list function of a collection of messages with ids.
 func lister[M interface{ GetId() string }](messages []M, err error) ([]string, error) {
-	var found []string
+	found := make([]string, 0, len(messages))
 	for _, m := range messages {
 		found = append(found, m.GetId())
 	}
@@ -234,9 +234,10 @@ func TestWhatLiesOutsideTheDataScopeIsNotThere(t *testing.T) {
 func TestPagesHoldEveryRecordOnceInOrder(t *testing.T) {
 	e := newEnv(t)
 	p := e.place(township)
-	want := []string{p.household.GetId()}
-	for range 4 {
-		want = append(want, e.household(p.community).GetId())
+	want := make([]string, 5)
+	want[0] = p.household.GetId()
+	for i := range want[1:] {
+		want[1+i] = e.household(p.community).GetId()
 	}
 	slices.Sort(want)
 	var got []string
@@ -334,10 +335,9 @@ func TestOfTwoUpdatesWithOneETagExactlyOneWins(t *testing.T) {
 		racing.Wait()
 		won, stale := 0, 0
 		for _, err := range outcomes {
-			switch status.Code(err) {
-			case codes.OK:
+			if err == nil {
 				won++
-			case codes.FailedPrecondition:
+			} else if status.Code(err) == codes.FailedPrecondition {
 				stale++
 			}
 		}

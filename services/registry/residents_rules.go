@@ -155,13 +155,12 @@ func (r *residentRow) readLegalBasis(m *registryv1.Resident) error {
 	if !isChild(r.BirthDate, day) {
 		return nil
 	}
-	switch m.GetLegalBasis() {
-	case registryv1.LegalBasis_LEGAL_BASIS_CONSENT:
+	guarded := r.GuardianResidentID != nil || r.GuardianName != ""
+	switch basis := m.GetLegalBasis(); {
+	case basis == registryv1.LegalBasis_LEGAL_BASIS_CONSENT:
 		return apierr.InvalidField("resident.legalBasis", "must not be the consent of a child under %d; a guardian consents (PIPL 31)", childAge)
-	case registryv1.LegalBasis_LEGAL_BASIS_GUARDIAN_CONSENT:
-		if r.GuardianResidentID == nil && r.GuardianName == "" {
-			return apierr.InvalidField("resident.guardian", "is required with the consent of a guardian for a child under %d", childAge)
-		}
+	case basis == registryv1.LegalBasis_LEGAL_BASIS_GUARDIAN_CONSENT && !guarded:
+		return apierr.InvalidField("resident.guardian", "is required with the consent of a guardian for a child under %d", childAge)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -281,7 +282,7 @@ func expectField(t *testing.T, name string, err error, field string) {
 		}
 		return
 	}
-	invalid, ok := err.(*apierr.Error)
+	invalid, ok := errors.AsType[*apierr.Error](err)
 	if !ok || invalid.Kind != apierr.Invalid || len(invalid.Fields) != 1 || invalid.Fields[0].Name != field {
 		t.Errorf("%s: %v, want an invalid %s", name, err, field)
 	}

@@ -13,8 +13,8 @@ type uniques map[string]apierr.Field
 
 // named gives an AlreadyExists error of the database its field. The value is not repeated: it may be a person's.
 func (u uniques) named(err error) error {
-	var violation *pgconn.PgError
-	if apierr.KindOf(err) != apierr.AlreadyExists || !errors.As(err, &violation) {
+	violation, ok := errors.AsType[*pgconn.PgError](err)
+	if apierr.KindOf(err) != apierr.AlreadyExists || !ok {
 		return err
 	}
 	field, ok := u[violation.ConstraintName]
