@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"circle15.dev/internal/config"
+	"circle15.dev/internal/issuer"
+	"circle15.dev/internal/telemetry"
+	"circle15.dev/services/platform"
+)
+
+func newServeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve [registry | visits | cases | activities | reporting | iam | all]...",
+		Short: "Serve the platform, or some of its services, on an existing PostgreSQL",
+		Long: "Serve the platform's services over REST and gRPC until SIGTERM or SIGINT, then drain.\n\n" +
+			"Settings come from the defaults, a file (--config), the environment and the flags, each before the one after it;\n" +
+			"\"circle15 config\" shows what they come to. A database and an issuer of tokens must be set.",
+		Example: "  CIRCLE15_DATABASE_URL=postgres://… circle15 serve --config circle15.yaml\n" +
+			"  circle15 serve registry cases --http 0.0.0.0:8080",
+		ValidArgs: append(platform.Names(), "all"),
+		RunE: func(cmd *cobra.Command, services []string) error {
+			c, err := config.Load(cmd.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
+			defer stop()
+			return serve(ctx, c, services)
+		},
+	}
+	config.AddFlags(cmd.Flags())
+	return cmd
+}
+
+func serve(ctx context.Context, c config.Config, services []string) error {
+	logger, err := telemetry.NewLogger(os.Stderr, c.Log.Format, c.Log.Level)
+	if err != nil {
+		return err
+	}
+	o := platform.Options{Config: c, Services: services, Logger: logger}
+	if c.BuiltinIssuer != "" {
+		if o.Issuer, err = issuer.Load(c.BuiltinIssuer); err != nil {
+			return fmt.Errorf("the built-in issuer in %s: %w", c.BuiltinIssuer, err)
+		}
+	}
+	p, err := platform.New(ctx, o)
+	if err != nil {
+		return err
+	}
+	return p.Run(ctx)
+}
+
+func newConfigCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Show the settings that the services would run with; secrets are not shown",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := config.Load(cmd.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), c.YAML())
+			return err
+		},
+	}
+	config.AddFlags(cmd.Flags())
+	return cmd
+}
