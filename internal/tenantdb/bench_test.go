@@ -1,6 +1,7 @@
 package tenantdb_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -98,12 +99,12 @@ func clientCPU() time.Duration {
 func backendCPU(b *testing.B) time.Duration {
 	var ticks int64
 	pids := adminValue(b, `select coalesce(string_agg(pid::text, ' '), '') from pg_stat_activity where usename = 'circle15_app'`)
-	for _, pid := range strings.Fields(pids) {
+	for pid := range strings.FieldsSeq(pids) {
 		stat, err := os.ReadFile("/proc/" + pid + "/stat")
 		if err != nil {
 			continue
 		}
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 		for _, f := range fields[11:13] { // utime, stime (proc(5)), in hundredths of a second
 			n, _ := strconv.ParseInt(f, 10, 64)
 			ticks += n

@@ -56,9 +56,15 @@ func (c Config) withDefaults() (Config, error) {
 		n        *time.Duration
 		standard time.Duration
 	}{
-		{&c.AcquireTimeout, 5 * time.Second}, {&c.SpillDelay, 2 * time.Millisecond}, {&c.MaxConnLifetime, time.Hour},
-		{&c.MaxConnIdle, 15 * time.Minute}, {&c.ConnectTimeout, 5 * time.Second}, {&c.StatementTimeout, 15 * time.Second},
-		{&c.LockTimeout, 3 * time.Second}, {&c.IdleInTransactionTimeout, 15 * time.Second}, {&c.CancelGrace, 50 * time.Millisecond},
+		{&c.AcquireTimeout, 5 * time.Second},
+		{&c.SpillDelay, 2 * time.Millisecond},
+		{&c.MaxConnLifetime, time.Hour},
+		{&c.MaxConnIdle, 15 * time.Minute},
+		{&c.ConnectTimeout, 5 * time.Second},
+		{&c.StatementTimeout, 15 * time.Second},
+		{&c.LockTimeout, 3 * time.Second},
+		{&c.IdleInTransactionTimeout, 15 * time.Second},
+		{&c.CancelGrace, 50 * time.Millisecond},
 	} {
 		if *d.n <= 0 {
 			*d.n = d.standard

@@ -43,14 +43,23 @@ var sessionStatements = []struct {
 	params    []uint32
 	at        func(*conn) **pgconn.StatementDescription
 }{
-	{"role", "select current_setting('role'), set_config('role', $1, true)", []uint32{pgtype.TextOID},
-		func(c *conn) **pgconn.StatementDescription { return &c.setRole }},
-	{"begin_read", "begin isolation level repeatable read read only", nil,
-		func(c *conn) **pgconn.StatementDescription { return &c.beginRead }},
-	{"begin_write", "begin isolation level read committed read write", nil,
-		func(c *conn) **pgconn.StatementDescription { return &c.beginWrite }},
-	{"commit", "commit", nil,
-		func(c *conn) **pgconn.StatementDescription { return &c.commit }},
+	{
+		"role", "select current_setting('role'), set_config('role', $1, true)",
+		[]uint32{pgtype.TextOID},
+		func(c *conn) **pgconn.StatementDescription { return &c.setRole },
+	},
+	{
+		"begin_read", "begin isolation level repeatable read, read only", nil,
+		func(c *conn) **pgconn.StatementDescription { return &c.beginRead },
+	},
+	{
+		"begin_write", "begin isolation level read committed, read write", nil,
+		func(c *conn) **pgconn.StatementDescription { return &c.beginWrite },
+	},
+	{
+		"commit", "commit", nil,
+		func(c *conn) **pgconn.StatementDescription { return &c.commit },
+	},
 }
 
 // dial opens a session and prepares the statements that frame transactions.
@@ -64,7 +73,7 @@ func dial(ctx context.Context, config *pgconn.Config, statementCache int) (*conn
 	for _, s := range sessionStatements {
 		desc, err := pg.Prepare(ctx, s.name, s.sql, s.params)
 		if err != nil {
-			c.close()
+			c.close(ctx)
 			return nil, err
 		}
 		*s.at(c) = desc
@@ -76,6 +85,13 @@ func dial(ctx context.Context, config *pgconn.Config, statementCache int) (*conn
 // server reports that no transaction is open. A role set by set_config(…, true) ends with its transaction.
 func (c *conn) clean() bool {
 	return !c.broken && !c.pg.IsClosed() && !c.pg.IsBusy() && c.pg.TxStatus() == txStatusIdle
+}
+
+// answers asks the server whether it is there.
+func (c *conn) answers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	return c.pg.Ping(ctx) == nil
 }
 
 // rollBack ends an open transaction, on a context of its own; a failure closes the connection.
@@ -97,9 +113,10 @@ func (c *conn) rollBack(ctx context.Context) {
 	}
 }
 
-// close says goodbye to the server and waits, within limits, until the socket is closed.
-func (c *conn) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+// close says goodbye to the server and waits, within limits and whether ctx has ended or not, until the socket is
+// closed.
+func (c *conn) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	_ = c.pg.Close(ctx) // the socket is closed whatever it returns
 	select {

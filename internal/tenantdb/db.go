@@ -33,8 +33,8 @@ type DB struct {
 	pools     map[string]*pool
 	metrics   metric.Registration
 
-	stop      context.CancelFunc // ends the listeners
-	stopped   context.Context
+	stop      func()        // ends the listeners
+	stopped   chan struct{} // closed by stop
 	listeners sync.WaitGroup
 }
 
@@ -51,13 +51,13 @@ func Open(ctx context.Context, config Config, directory *Directory) (*DB, error)
 	if directory == nil {
 		return nil, errors.New("tenantdb: no directory of tenants")
 	}
-	db := &DB{limits: limits, directory: directory, pools: make(map[string]*pool)}
+	db := &DB{limits: limits, directory: directory, pools: make(map[string]*pool), stopped: make(chan struct{})}
 	for cluster := range limits.Clusters {
-		if db.pools[cluster], err = newPool(cluster, limits); err != nil {
+		if db.pools[cluster], err = newPool(context.WithoutCancel(ctx), cluster, limits); err != nil {
 			return nil, fmt.Errorf("tenantdb: cluster %q: %w", cluster, err)
 		}
 	}
-	db.stopped, db.stop = context.WithCancel(context.Background())
+	db.stop = sync.OnceFunc(func() { close(db.stopped) })
 	if db.metrics, err = observe(db); err != nil {
 		return nil, fmt.Errorf("tenantdb: metrics: %w", err)
 	}
@@ -209,7 +209,7 @@ func (db *DB) transact(ctx context.Context, k kind, fn func(ctx context.Context,
 
 // pause waits before another attempt, longer and more at random each time.
 func pause(ctx context.Context, attempt int) error {
-	timer := time.NewTimer(rand.N(min(firstBackoff<<attempt, maxBackoff)))
+	timer := time.NewTimer(jitter(min(firstBackoff<<attempt, maxBackoff)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -217,4 +217,9 @@ func pause(ctx context.Context, attempt int) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// jitter is a random time between half of d and d, so that those who failed together do not try again together.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d/2) //nolint:gosec // nobody gains by guessing it
 }

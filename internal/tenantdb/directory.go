@@ -87,7 +87,7 @@ func (d *Directory) Refresh(ctx context.Context) error {
 	}
 	pg, err := connect(ctx, d.config)
 	if err == nil {
-		defer closeQuietly(pg)
+		defer closeQuietly(ctx, pg)
 		err = d.reloadAll(ctx, pg)
 	}
 	if err != nil {

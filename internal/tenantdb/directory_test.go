@@ -13,7 +13,7 @@ import (
 
 func setState(t testing.TB, n tenant.Name, state string) {
 	t.Helper()
-	mustAdmin(t, `update circle15.tenants set state = '%s' where name = '%s'`, state, n)
+	mustAdminf(t, `update circle15.tenants set state = '%s' where name = '%s'`, state, n)
 }
 
 func TestASuspendedTenantIsRefusedWithinASecond(t *testing.T) {
@@ -53,7 +53,7 @@ func TestATenantThatIsNotServedIsAsIfItDidNotExist(t *testing.T) {
 	}
 	setState(t, n, "active")
 	eventually(t, time.Second, "the tenant is active", func() bool { _, err := title(in(t, n), db); return err == nil })
-	mustAdmin(t, `delete from circle15.tenants where name = '%s'`, n)
+	mustAdminf(t, `delete from circle15.tenants where name = '%s'`, n)
 	eventually(t, time.Second, "the tenant is gone", func() bool {
 		_, err := title(in(t, n), db)
 		return err != nil && err.Error() == unknown.Error()
@@ -108,7 +108,7 @@ func TestTheDirectoryOutlivesItsConnection(t *testing.T) {
 	defer directory.Close()
 	for round := range 4 {
 		state := []string{"suspended", "active"}[round%2]
-		mustAdmin(t, `select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'circle15_app';
+		mustAdminf(t, `select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'circle15_app';
 			update circle15.tenants set state = '%s' where name = '%s'`, state, n)
 		eventually(t, time.Second, "the directory knows the state "+state, func() bool {
 			p, _ := directory.Lookup(n)
@@ -124,7 +124,7 @@ func TestManyChangesAtOnceAreFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer directory.Close()
-	mustAdmin(t, `update circle15.tenants set schema_version = 2 where name like 'town-%%'`)
+	mustAdminf(t, `update circle15.tenants set schema_version = 2 where name like 'town-%%'`)
 	eventually(t, time.Second, "all versions are known", func() bool {
 		for _, n := range names {
 			if p, _ := directory.Lookup(n); p.SchemaVersion != 2 {
@@ -166,15 +166,15 @@ func TestNotificationsAndGapsReachTheSubscriber(t *testing.T) {
 		return gaps, payloads
 	}
 	eventually(t, 5*time.Second, "listening begins with a gap", func() bool { g, _ := read(); return g == 1 })
-	mustAdmin(t, `notify circle15_policy, 't_a:2'; notify circle15_policy, 't_b:7'`)
+	mustAdminf(t, `notify circle15_policy, 't_a:2'; notify circle15_policy, 't_b:7'`)
 	eventually(t, time.Second, "both payloads", func() bool { _, p := read(); return len(p) == 2 })
 	if _, p := read(); p[0] != "main t_a:2" || p[1] != "main t_b:7" {
 		t.Errorf("payloads %q", p)
 	}
-	mustAdmin(t, `select pg_terminate_backend(pid, 5000) from pg_stat_activity where query = 'listen circle15_policy'`)
+	mustAdminf(t, `select pg_terminate_backend(pid, 5000) from pg_stat_activity where query = 'listen circle15_policy'`)
 	eventually(t, time.Second, "the loss of the connection is a gap", func() bool { g, _ := read(); return g >= 2 })
 	eventually(t, 5*time.Second, "payloads come again", func() bool {
-		mustAdmin(t, `notify circle15_policy, 't_c:1'`)
+		mustAdminf(t, `notify circle15_policy, 't_c:1'`)
 		_, p := read()
 		return len(p) > 2
 	})

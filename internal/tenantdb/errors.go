@@ -55,8 +55,7 @@ func translate(err error) error {
 	if err == nil || errors.Is(err, pgx.ErrNoRows) {
 		return err
 	}
-	var own *apierr.Error
-	if errors.As(err, &own) {
+	if _, own := errors.AsType[*apierr.Error](err); own {
 		return err
 	}
 	var pgErr *pgconn.PgError

@@ -2,6 +2,7 @@ package tenantdb_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -48,8 +49,8 @@ func TestErrorsOfTheDatabaseNameTheFieldAndTellNoValue(t *testing.T) {
 			t.Errorf("%s: %v, want %s", c.what, err, c.kind)
 			continue
 		}
-		own := err.(*apierr.Error)
-		var fields []string
+		own, _ := errors.AsType[*apierr.Error](err)
+		fields := make([]string, 0, 1)
 		for _, f := range own.Fields {
 			fields = append(fields, f.Name)
 		}

@@ -64,7 +64,7 @@ func allIn(s *tenantdb.Stmt, rows *[]string) func(ctx context.Context, tx *tenan
 func twoCities(t *testing.T) (a, b tenant.Name) {
 	t.Helper()
 	setUp(t)
-	mustAdmin(t, `
+	mustAdminf(t, `
 		do $$ begin
 			if to_regnamespace('t_intruder') is not null then
 				drop schema t_intruder, t_victim cascade;
@@ -74,8 +74,8 @@ func twoCities(t *testing.T) (a, b tenant.Name) {
 			end if;
 		end $$`)
 	a, b = "intruder", "victim"
-	mustAdmin(t, tenantSQL, a.Schema(), a)
-	mustAdmin(t, tenantSQL, b.Schema(), b)
+	mustAdminf(t, tenantSQL, a.Schema(), a)
+	mustAdminf(t, tenantSQL, b.Schema(), b)
 	return a, b
 }
 
@@ -112,8 +112,7 @@ func TestNoDoorLeadsToAnotherTenant(t *testing.T) {
 				continue // the aggregate role is of all tenants: it may know their schemas and sum each of them up
 			}
 			rows, err := through(in(t, a), db, s)
-			var refusal *pgconn.PgError
-			if !errors.As(err, &refusal) {
+			if _, refused := errors.AsType[*pgconn.PgError](err); !refused {
 				t.Errorf("%s through %s: rows %q, error %v", what, door, rows, err)
 			}
 			if apierr.KindOf(err) != apierr.Internal {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"regexp"
 	"time"
 
@@ -68,7 +67,7 @@ func (l *listener) run(ctx context.Context) {
 			slog.Warn("tenantdb: the listener has lost its connection", "server", l.name, "channel", l.channel, "error", err)
 		}
 		l.down()
-		timer := time.NewTimer(pause/2 + rand.N(pause/2))
+		timer := time.NewTimer(jitter(pause))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -85,7 +84,7 @@ func (l *listener) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer closeQuietly(pg)
+	defer closeQuietly(ctx, pg)
 	l.payloads = nil
 	if err := exec(ctx, pg, "listen "+l.channel); err != nil {
 		if pg.IsClosed() {
@@ -167,8 +166,8 @@ func connect(ctx context.Context, config *pgconn.Config) (*pgconn.PgConn, error)
 	return pgconn.ConnectConfig(ctx, config)
 }
 
-func closeQuietly(pg *pgconn.PgConn) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func closeQuietly(ctx context.Context, pg *pgconn.PgConn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = pg.Close(ctx) // the socket is closed whatever it returns
 }
@@ -188,7 +187,13 @@ func (db *DB) Listen(ctx context.Context, channel string, onPayload func(cluster
 		return fmt.Errorf("tenantdb: channel %q: want lower-case letters, digits and underscores", channel)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	context.AfterFunc(db.stopped, cancel)
+	db.listeners.Go(func() {
+		defer cancel()
+		select {
+		case <-db.stopped:
+		case <-ctx.Done():
+		}
+	})
 	for cluster, p := range db.pools {
 		l := newListener(cluster, p.config, channel)
 		l.missed = func(context.Context, *pgconn.PgConn) error {

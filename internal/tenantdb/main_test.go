@@ -85,7 +85,7 @@ func admin(ctx context.Context, sql string) error {
 	return c.Exec(ctx, sql).Close()
 }
 
-func mustAdmin(t testing.TB, format string, args ...any) {
+func mustAdminf(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if err := admin(context.Background(), fmt.Sprintf(format, args...)); err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func newTenants(t testing.TB, count int) []tenant.Name {
 		names[i] = tenant.Name(fmt.Sprintf("town-%d", tenantNumber.Add(1)))
 		fmt.Fprintf(&sql, tenantSQL, names[i].Schema(), names[i])
 		if i%50 == 49 || i == count-1 {
-			mustAdmin(t, "%s", sql.String())
+			mustAdminf(t, "%s", sql.String())
 			sql.Reset()
 		}
 	}

@@ -34,6 +34,7 @@ var errPoolClosed = errors.New("tenantdb: closed")
 // to a connection that has served its tenant before and is idle, or after a wait. A connection that falls idle serves
 // the waiting tenant, of those at home there, that was served longest ago.
 type pool struct {
+	ctx     context.Context // of connections, which outlive the requests that they are opened for
 	cluster string
 	config  *pgconn.Config
 	limits  Config
@@ -65,13 +66,13 @@ type counts struct {
 	waitTime                                               time.Duration
 }
 
-func newPool(cluster string, limits Config) (*pool, error) {
+func newPool(ctx context.Context, cluster string, limits Config) (*pool, error) {
 	config, err := limits.connConfig(limits.Clusters[cluster])
 	if err != nil {
 		return nil, err
 	}
 	p := &pool{
-		cluster: cluster, config: config, limits: limits,
+		ctx: ctx, cluster: cluster, config: config, limits: limits,
 		waiters: sync.Pool{New: newWaiter},
 		slots:   make([]slot, limits.MaxConns),
 		lanes:   make(map[tenant.Name]*lane),
@@ -90,7 +91,7 @@ func (p *pool) acquire(ctx context.Context, n tenant.Name) (*conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !c.suspect || c.pg.CheckConn() == nil {
+		if !c.suspect || c.answers(ctx) {
 			return c, nil
 		}
 		c.broken = true
@@ -143,12 +144,10 @@ func (p *pool) free(l *lane) *conn {
 		l.home = p.roomiest()
 		p.slots[l.home].lanes = append(p.slots[l.home].lanes, l)
 	}
-	switch p.slots[l.home].state {
-	case slotIdle:
+	if p.slots[l.home].state == slotIdle {
 		return p.take(l, l.home, time.Now())
-	case slotEmpty:
-		p.dial(l.home)
 	}
+	p.dial(l.home)
 	if known := l.served & p.idle; known != 0 {
 		return p.take(l, bits.TrailingZeros64(known), time.Now())
 	}

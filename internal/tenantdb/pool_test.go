@@ -242,7 +242,7 @@ func TestADatabaseThatIsAwayIsUnavailableAtOnce(t *testing.T) {
 // terminate has the server end all sessions of the app's pools, as a restart or a failover does.
 func terminate(t *testing.T) {
 	t.Helper()
-	mustAdmin(t, `select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'circle15_app' and query not like 'listen%%'`)
+	mustAdminf(t, `select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'circle15_app' and query not like 'listen%%'`)
 }
 
 func TestARestartOfTheDatabaseIsSurvived(t *testing.T) {

@@ -182,6 +182,32 @@ func TestATransactionIsOverWhenItsFunctionReturns(t *testing.T) {
 	wantKind(t, err, apierr.Internal)
 }
 
+func TestRowsMayBeQueuedWhileAResultIsRead(t *testing.T) {
+	n := newTenants(t, 1)[0]
+	db := open(t, nil)
+	var over *tenantdb.Tx
+	err := db.Write(in(t, n), func(ctx context.Context, tx *tenantdb.Tx) error {
+		over = tx
+		_, err := tenantdb.All(ctx, tx, func(row pgx.CollectableRow) (string, error) {
+			tx.Queue(addCase, uuid.New(), "a copy")
+			return pgx.RowTo[string](row)
+		}, allTitles)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := tenantdb.One(in(t, n), db, pgx.RowTo[int64], countAll); err != nil || got != 2 {
+		t.Errorf("%d rows, %v; want 2", got, err)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a statement queued after the transaction was lost in silence")
+		}
+	}()
+	over.Queue(addCase, uuid.New(), "late")
+}
+
 func TestATransactionIsNotUsedWhileAResultIsRead(t *testing.T) {
 	n, db := newTenants(t, 1)[0], open(t, nil)
 	err := db.Read(in(t, n), func(ctx context.Context, tx *tenantdb.Tx) error {

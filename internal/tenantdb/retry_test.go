@@ -22,13 +22,13 @@ func TestAChangedResultTypeIsPreparedAnew(t *testing.T) {
 	db := open(t, func(c *tenantdb.Config) { c.MaxConns = 2 })
 	read := tenantdb.SQL(`SELECT n FROM {tenant}.cases WHERE id = $1`)
 	for _, kind := range []string{"integer", "bigint", "numeric", "integer"} {
-		mustAdmin(t, `alter table %s.cases alter column n type %s`, n.Schema(), kind)
+		mustAdminf(t, `alter table %s.cases alter column n type %s`, n.Schema(), kind)
 		if got, err := tenantdb.One(in(t, n), db, pgx.RowTo[int64], read, firstCase); err != nil || got != 0 {
 			t.Errorf("One, column of type %s: %d, %v", kind, got, err)
 		}
 	}
 	for _, kind := range []string{"bigint", "numeric", "integer"} {
-		mustAdmin(t, `alter table %s.cases alter column n type %s`, n.Schema(), kind)
+		mustAdminf(t, `alter table %s.cases alter column n type %s`, n.Schema(), kind)
 		err := db.Write(in(t, n), func(ctx context.Context, tx *tenantdb.Tx) error {
 			tx.Queue(addCase, uuid.New(), kind)
 			got, err := tenantdb.One(ctx, tx, pgx.RowTo[int64], read, firstCase)
@@ -57,7 +57,7 @@ func TestTenantsWithDifferentColumnTypesAreReadAlike(t *testing.T) {
 		Title string
 	}
 	for i, n := range names {
-		mustAdmin(t, `alter table %s.cases alter column n type %s`, n.Schema(), []string{"integer", "bigint", "numeric"}[i%3])
+		mustAdminf(t, `alter table %s.cases alter column n type %s`, n.Schema(), []string{"integer", "bigint", "numeric"}[i%3])
 	}
 	for range 2 {
 		for _, n := range names {
@@ -179,7 +179,7 @@ func TestADeadlockIsTriedAgain(t *testing.T) {
 func TestASerializationFailureIsTriedAgainABoundedNumberOfTimes(t *testing.T) {
 	n := newTenants(t, 1)[0]
 	db := open(t, nil)
-	mustAdmin(t, `create function %[1]s.fail() returns trigger language plpgsql as $$
+	mustAdminf(t, `create function %[1]s.fail() returns trigger language plpgsql as $$
 		begin raise exception 'no' using errcode = '40001'; end $$;
 		create constraint trigger fail after insert on %[1]s.cases deferrable initially deferred
 		for each row when (new.title = 'fail') execute function %[1]s.fail();`, n.Schema())
@@ -199,7 +199,7 @@ func TestASerializationFailureIsTriedAgainABoundedNumberOfTimes(t *testing.T) {
 func TestACommitOfUnknownOutcomeIsUnavailableAndNotTriedAgain(t *testing.T) {
 	n := newTenants(t, 1)[0]
 	db := open(t, nil)
-	mustAdmin(t, `create function %[1]s.linger() returns trigger language plpgsql as $$
+	mustAdminf(t, `create function %[1]s.linger() returns trigger language plpgsql as $$
 		begin perform pg_sleep(30); return null; end $$;
 		create constraint trigger linger after insert on %[1]s.cases deferrable initially deferred
 		for each row when (new.title = 'linger') execute function %[1]s.linger();`, n.Schema())

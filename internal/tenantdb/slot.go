@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"math/bits"
-	"math/rand/v2"
 	"time"
 )
 
@@ -71,12 +70,14 @@ func (p *pool) dial(i int) {
 	}
 	s.state = slotOpening
 	p.opening++
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), p.limits.ConnectTimeout)
-		defer cancel()
-		c, err := dial(ctx, p.config, p.limits.StatementCache)
-		p.dialed(i, c, err)
-	}()
+	go p.connect(p.ctx, i)
+}
+
+func (p *pool) connect(ctx context.Context, i int) {
+	ctx, cancel := context.WithTimeout(ctx, p.limits.ConnectTimeout)
+	defer cancel()
+	c, err := dial(ctx, p.config, p.limits.StatementCache)
+	p.dialed(i, c, err)
 }
 
 func (p *pool) dialed(i int, c *conn, err error) {
@@ -106,7 +107,7 @@ func (p *pool) dialFailed(i int, err error) {
 	s := &p.slots[i]
 	s.failures++
 	delay := min(firstRedialDelay<<min(s.failures, 6), maxRedialDelay)
-	s.redialAt = time.Now().Add(delay/2 + rand.N(delay/2))
+	s.redialAt = time.Now().Add(jitter(delay))
 	if p.lastErr == nil {
 		slog.Warn("tenantdb: no connection to the database", "cluster", p.cluster, "error", err)
 	}
@@ -166,7 +167,7 @@ func (p *pool) evict(i int) {
 func (p *pool) bury(c *conn) {
 	p.closing++
 	go func() {
-		c.close()
+		c.close(p.ctx)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.closing--

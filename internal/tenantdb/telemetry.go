@@ -25,6 +25,7 @@ func startSpan(ctx context.Context, s *Stmt, cluster string) (context.Context, t
 	if !trace.SpanFromContext(ctx).IsRecording() {
 		return ctx, nil
 	}
+	//nolint:spancheck // endSpan ends it
 	return otel.Tracer(scope).Start(ctx, "postgresql", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 		attribute.String("db.system.name", "postgresql"),
 		attribute.String("db.query.text", s.text),
@@ -113,7 +114,7 @@ func observe(db *DB) (metric.Registration, error) {
 	counter("acquired", "{request}", "Requests that got a connection.", func(s Stats) int64 { return s.Acquired })
 	counter("waited", "{request}", "Requests that had to wait for a connection.", func(s Stats) int64 { return s.Waited })
 	counter("waited.time", "us", "Time requests waited for a connection.", func(s Stats) int64 { return int64(s.WaitSeconds * 1e6) })
-	counter("foreign", "{request}", "Requests served by a connection that was neither their tenant's home nor had served it.", func(s Stats) int64 { return s.Foreign })
+	counter("foreign", "{request}", "Times a connection away from a tenant's home served it first.", func(s Stats) int64 { return s.Foreign })
 	counter("connections.opened", "{connection}", "Connections opened.", func(s Stats) int64 { return s.Opened })
 	counter("connections.recycled", "{connection}", "Connections replaced by the rules.", func(s Stats) int64 { return s.Recycled })
 	counter("connections.discarded", "{connection}", "Connections closed as unclear.", func(s Stats) int64 { return s.Discarded })

@@ -19,10 +19,12 @@ type Tx struct {
 	as        actor
 	readWrite bool
 
+	queueMu sync.Mutex // apart from mu: rows may be queued while the result of a query is read
+	queued  []queued
+
 	mu      sync.Mutex
 	conn    *conn
 	begun   bool
-	queued  []queued
 	err     error       // why the transaction cannot go on; as the driver said it
 	decided bool        // the commit has been sent: only the server knows
 	over    atomic.Bool // the function has returned
@@ -46,11 +48,29 @@ func (tx *Tx) Exec(ctx context.Context, s *Stmt, args ...any) (int64, error) {
 
 // Queue has a statement sent with the next Exec, One or All, before it, or else with the commit: for inserts whose
 // result is not needed. Its error, if any, is that of the call it is sent with. The arguments must not change until
-// then.
+// then. It panics when the transaction is over: the statement would be lost.
 func (tx *Tx) Queue(s *Stmt, args ...any) {
-	tx.mu.Lock()
-	defer tx.mu.Unlock()
+	if tx.over.Load() {
+		panic(errTxOver)
+	}
+	tx.queueMu.Lock()
+	defer tx.queueMu.Unlock()
 	tx.queued = append(tx.queued, queued{s, args})
+}
+
+// takeQueue empties the queue.
+func (tx *Tx) takeQueue() []queued {
+	tx.queueMu.Lock()
+	defer tx.queueMu.Unlock()
+	work := tx.queued
+	tx.queued = nil
+	return work
+}
+
+func (tx *Tx) queues() bool {
+	tx.queueMu.Lock()
+	defer tx.queueMu.Unlock()
+	return len(tx.queued) > 0
 }
 
 func (tx *Tx) query(ctx context.Context, s *Stmt, args []any, read readFunc) error {
@@ -80,8 +100,7 @@ func (tx *Tx) send(ctx context.Context, last *queued, read readFunc) error {
 		}
 		tx.conn = c
 	}
-	work := tx.queued
-	tx.queued = nil
+	work := tx.takeQueue()
 	if last != nil {
 		work = append(work, *last)
 	}
@@ -195,7 +214,7 @@ func (tx *Tx) commit(ctx context.Context) error {
 	if tx.err != nil {
 		return translate(tx.err)
 	}
-	if !tx.begun && len(tx.queued) == 0 {
+	if !tx.begun && !tx.queues() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tx.pool.limits.StatementTimeout+closeTimeout)

@@ -37,13 +37,13 @@ func TestIDsTravelInEveryForm(t *testing.T) {
 	if got, err := tenantdb.One(in(t, n), db, pgx.RowTo[uuid.UUID], null); err == nil {
 		t.Errorf("NULL was read as %v", got)
 	}
-	any := tenantdb.SQL(`SELECT title FROM {tenant}.cases WHERE ($1::uuid[] IS NULL OR id = ANY ($1))`)
+	anyOf := tenantdb.SQL(`SELECT title FROM {tenant}.cases WHERE ($1::uuid[] IS NULL OR id = ANY ($1))`)
 	for _, c := range []struct {
 		ids  []uuid.UUID
 		want int
 	}{{nil, 1}, {[]uuid.UUID{}, 0}, {[]uuid.UUID{firstCase, id}, 1}, {[]uuid.UUID{id}, 0}} {
 		err := db.Read(in(t, n), func(ctx context.Context, tx *tenantdb.Tx) error {
-			rows, err := tenantdb.All(ctx, tx, pgx.RowTo[string], any, c.ids)
+			rows, err := tenantdb.All(ctx, tx, pgx.RowTo[string], anyOf, c.ids)
 			if len(rows) != c.want {
 				t.Errorf("%v: %d rows, want %d", c.ids, len(rows), c.want)
 			}

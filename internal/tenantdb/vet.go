@@ -1,6 +1,7 @@
 package tenantdb
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -35,7 +36,7 @@ func vet(text string) error {
 		return err
 	}
 	if len(words) == 0 || !verbs[words[0]] {
-		return fmt.Errorf("must begin with SELECT, WITH, INSERT, UPDATE, DELETE, MERGE, VALUES or LOCK")
+		return errors.New("must begin with SELECT, WITH, INSERT, UPDATE, DELETE, MERGE, VALUES or LOCK")
 	}
 	for _, w := range words {
 		if forbidden[w] || strings.HasPrefix(w, "pg_") && !systemFunctions[w] {
@@ -47,58 +48,71 @@ func vet(text string) error {
 
 // scanWords lists the identifiers and keywords of text in lower case, quoted ones included, leaving out comments and
 // string constants. It refuses what could end the statement or hide a word: a semicolon, dollar quoting, an unclosed
-// quote or comment, and escapes in identifiers (U&"…").
+// quote or comment, and escapes in identifiers (U&"…") and strings (E'…').
 func scanWords(text string) ([]string, error) {
 	var words []string
 	for i := 0; i < len(text); {
-		c := text[i]
-		switch {
-		case strings.HasPrefix(text[i:], "--"):
-			end := strings.IndexByte(text[i:], '\n')
-			if end < 0 {
-				return words, nil
-			}
-			i += end
-		case strings.HasPrefix(text[i:], "/*"):
-			end := strings.Index(text[i+2:], "*/")
-			if end < 0 || strings.Contains(text[i+2:i+2+end], "/*") {
-				return nil, fmt.Errorf("has an unclosed or nested comment")
-			}
-			i += end + 4
-		case c == '\'' || c == '"':
-			end, err := closingQuote(text, i)
-			if err != nil {
-				return nil, err
-			}
-			if c == '"' {
-				words = append(words, strings.ToLower(text[i+1:end]))
-			}
-			i = end + 1
-		case c == '{':
-			if !strings.HasPrefix(text[i:], placeholder) {
-				return nil, fmt.Errorf("has a brace that does not begin %q", placeholder)
-			}
-			i += len(placeholder)
-		case c == ';':
-			return nil, fmt.Errorf("must be one statement, without a semicolon")
-		case c == '$' && (i+1 >= len(text) || text[i+1] < '0' || text[i+1] > '9'):
-			return nil, fmt.Errorf("must not use dollar quoting")
-		case isWordStart(c):
-			end := i + 1
-			for end < len(text) && isWordPart(text[end]) {
-				end++
-			}
-			word := strings.ToLower(text[i:end])
-			if end < len(text) && (text[end] == '\'' && word == "e" || text[end] == '&' && word == "u") {
-				return nil, fmt.Errorf("must not use escape strings or escaped identifiers")
-			}
-			words = append(words, word)
-			i = end
-		default:
-			i++
+		word, end, err := scanToken(text, i)
+		if err != nil {
+			return nil, err
 		}
+		if word != "" {
+			words = append(words, strings.ToLower(word))
+		}
+		i = end
 	}
 	return words, nil
+}
+
+// scanToken reads what begins at start: a word, or something without one. end is where the next token begins.
+func scanToken(text string, start int) (word string, end int, err error) {
+	rest := text[start:]
+	switch c := rest[0]; {
+	case strings.HasPrefix(rest, "--"):
+		length := strings.IndexByte(rest, '\n')
+		if length < 0 {
+			length = len(rest)
+		}
+		return "", start + length, nil
+	case strings.HasPrefix(rest, "/*"):
+		length := strings.Index(rest[2:], "*/")
+		if length < 0 || strings.Contains(rest[2:2+length], "/*") {
+			return "", 0, errors.New("has an unclosed or nested comment")
+		}
+		return "", start + length + 4, nil
+	case c == '\'':
+		end, err = closingQuote(text, start)
+		return "", end + 1, err
+	case c == '"':
+		if end, err = closingQuote(text, start); err != nil {
+			return "", 0, err
+		}
+		return text[start+1 : end], end + 1, nil
+	case c == '{':
+		if !strings.HasPrefix(rest, placeholder) {
+			return "", 0, fmt.Errorf("has a brace that does not begin %q", placeholder)
+		}
+		return "", start + len(placeholder), nil
+	case c == ';':
+		return "", 0, errors.New("must be one statement, without a semicolon")
+	case c == '$' && (len(rest) == 1 || rest[1] < '0' || rest[1] > '9'):
+		return "", 0, errors.New("must not use dollar quoting")
+	case isWordStart(c):
+		return scanWord(text, start)
+	}
+	return "", start + 1, nil
+}
+
+func scanWord(text string, start int) (word string, end int, err error) {
+	end = start + 1
+	for end < len(text) && isWordPart(text[end]) {
+		end++
+	}
+	word = text[start:end]
+	if end < len(text) && (text[end] == '\'' && strings.EqualFold(word, "e") || text[end] == '&' && strings.EqualFold(word, "u")) {
+		return "", 0, errors.New("must not use escape strings or escaped identifiers")
+	}
+	return word, end, nil
 }
 
 // closingQuote is the index of the quote that closes the one at start; doubled quotes are part of the content.
@@ -113,7 +127,7 @@ func closingQuote(text string, start int) (int, error) {
 		}
 		return i, nil
 	}
-	return 0, fmt.Errorf("has an unclosed quote")
+	return 0, errors.New("has an unclosed quote")
 }
 
 func isWordStart(c byte) bool {

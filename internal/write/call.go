@@ -131,7 +131,7 @@ func digest(method string, req proto.Message) ([]byte, error) {
 // lockKey is the advisory lock of the key in this tenant and of this subject.
 func (c *call) lockKey() int64 {
 	sum := sha256.Sum256([]byte(string(c.tenant) + "\x00" + c.subject + "\x00" + c.key))
-	return int64(binary.BigEndian.Uint64(sum[:8])) //nolint:gosec // any 64 bits will do
+	return int64(binary.BigEndian.Uint64(sum[:8]))
 }
 
 // resourceID is the id of the record that a write was about: the field id of the first message that has one, or else

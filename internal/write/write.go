@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -100,12 +101,14 @@ func keyTaken(err error) bool {
 	return errors.As(err, &pgErr) && pgErr.ConstraintName == "idempotency_keys_pkey"
 }
 
-// auditFailure records a write that was refused or failed, in a transaction of its own. What failed because the
-// database did is not recorded there. A failure to record is logged: the caller's error is the first one.
+// unrecorded are the failures that are not the request's: nobody has decided about it, or nothing can be written now.
+var unrecorded = []apierr.Kind{apierr.Canceled, apierr.Timeout, apierr.Unavailable, apierr.Suspended, apierr.RateLimited}
+
+// auditFailure records a write that was refused or failed, in a transaction of its own. A failure to record is logged:
+// the caller's error is the first one.
 func auditFailure(ctx context.Context, db *tenantdb.DB, c *call, cause error) {
 	kind := apierr.KindOf(cause)
-	switch kind {
-	case apierr.Canceled, apierr.Timeout, apierr.Unavailable, apierr.Suspended, apierr.RateLimited:
+	if slices.Contains(unrecorded, kind) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditLimit)

@@ -400,7 +400,7 @@ func TestTheAuditSaysWhoDidWhatToWhich(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var want []event
+	want := make([]event, 0, 4)
 	for _, id := range []string{reply.GetId(), "in-the-request", "inside-the-request", ""} {
 		want = append(want, event{"li", testMethod, id, "OK", traceID.String()})
 	}
@@ -464,7 +464,10 @@ type serverStream struct{ header metadata.MD }
 
 const testMethod = "/circle15.cases.v1.CaseService/OpenCase"
 
-func (s *serverStream) Method() string                  { return testMethod }
-func (s *serverStream) SetHeader(md metadata.MD) error  { s.header = metadata.Join(s.header, md); return nil }
+func (s *serverStream) Method() string { return testMethod }
+func (s *serverStream) SetHeader(md metadata.MD) error {
+	s.header = metadata.Join(s.header, md)
+	return nil
+}
 func (s *serverStream) SendHeader(md metadata.MD) error { return s.SetHeader(md) }
 func (s *serverStream) SetTrailer(metadata.MD) error    { return nil }
