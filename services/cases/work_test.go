@@ -9,8 +9,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	casesv1 "circle15.dev/api/cases/v1"
+	visitsv1 "circle15.dev/api/visits/v1"
 	"circle15.dev/internal/apierr"
 	"circle15.dev/services/internal/testenv/world"
+	"circle15.dev/services/visits"
 )
 
 func (s *scene) newReferral(c *casesv1.Case) *casesv1.CreateReferralRequest {
@@ -143,6 +145,31 @@ func TestFollowUpsComeAfterTheWork(t *testing.T) {
 	if got.GetFinding() != "Enrolment is the first step" || got.GetVisitId() != "" || got.GetCaseId() != c.GetId() {
 		t.Errorf("got %v", got)
 	}
+}
+
+func TestAFollowUpMayNameTheVisitAtWhichItTookPlace(t *testing.T) {
+	s := setup(t)
+	c := s.work(t, s.open(t), casesv1.CaseStage_CASE_STAGE_CLOSURE, "2021-08-20")
+	record := visits.New(s.DB, s.Pages)
+	visit := func(household string) string {
+		v := &visitsv1.Visit{
+			HouseholdId: household, StaffId: s.East.Worker, Kind: visitsv1.VisitKind_VISIT_KIND_HOME, Domain: "child_welfare",
+			VisitDate: "2021-10-01", DurationMinutes: 30, Findings: "At school",
+		}
+		return ok[*visitsv1.Visit](t)(record.RecordVisit(s.ctx, &visitsv1.RecordVisitRequest{Visit: v})).GetId()
+	}
+	req := s.newFollowUp(c)
+	req.FollowUp.VisitId = visit(s.East.Household)
+	if got := ok[*casesv1.FollowUp](t)(s.service.CreateFollowUp(s.ctx, req)); got.GetVisitId() != req.GetFollowUp().GetVisitId() {
+		t.Errorf("got %v", got)
+	}
+	req.FollowUp.VisitId = visit(s.East.Neighbours)
+	_, err := s.service.CreateFollowUp(s.ctx, req)
+	refused(t, err, apierr.Invalid, "followUp.visitId")
+	req.FollowUp.VisitId = visit(s.East.Household)
+	ok[*visitsv1.Visit](t)(record.VoidVisit(s.ctx, &visitsv1.VoidVisitRequest{Id: req.GetFollowUp().GetVisitId(), Reason: "by mistake"}))
+	_, err = s.service.CreateFollowUp(s.ctx, req)
+	refused(t, err, apierr.Invalid, "followUp.visitId")
 }
 
 func TestTheWorkOfACaseIsListedToWhoMaySeeTheCase(t *testing.T) {
