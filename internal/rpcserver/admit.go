@@ -35,6 +35,18 @@ func authenticate(verify Authenticator) step {
 	}
 }
 
+// admission is authenticate for the REST door, which must know early whose large body it is to read.
+func admission(verify Authenticator) func(context.Context) error {
+	return func(ctx context.Context) error {
+		token, err := bearer(metadata.ValueFromIncomingContext(ctx, metadataAuthorization))
+		if err != nil {
+			return err
+		}
+		_, err = verify(ctx, token)
+		return err
+	}
+}
+
 // bearer is the token of the authorization header (RFC 6750, 2.1).
 func bearer(values []string) (string, error) {
 	switch len(values) {

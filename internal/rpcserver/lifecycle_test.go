@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
 	registryv1 "circle15.dev/api/registry/v1"
+	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/rpcserver"
 )
 
@@ -33,13 +33,13 @@ func held() (service *registry, arrived chan struct{}, letGo chan struct{}) {
 func TestADrainLetsRequestsInFlightEnd(t *testing.T) {
 	service, arrived, letGo := held()
 	s := start(t, options(service))
-	rest, grpc := make(chan int, 1), make(chan error, 1)
+	rest, rpc := make(chan int, 1), make(chan error, 1)
 	go func() { rest <- s.send("GET", stations+"/"+someID, "", nil).status }()
 	client := registryv1.NewRegistryServiceClient(s.conn())
 	go func() {
 		ctx := metadata.AppendToOutgoingContext(context.Background(), "authorization", "Bearer "+goodToken)
 		_, err := client.GetStation(ctx, &registryv1.GetStationRequest{Id: someID})
-		grpc <- err
+		rpc <- err
 	}()
 	<-arrived
 	<-arrived
@@ -58,7 +58,7 @@ func TestADrainLetsRequestsInFlightEnd(t *testing.T) {
 	if got := <-rest; got != 200 {
 		t.Errorf("REST: status %d", got)
 	}
-	if err := <-grpc; err != nil {
+	if err := <-rpc; err != nil {
 		t.Errorf("gRPC: %v", err)
 	}
 	if err := <-stopped; err != nil {
@@ -154,23 +154,34 @@ func TestAStreamGoesThroughTheSameChain(t *testing.T) {
 	for name, tt := range map[string]struct {
 		token string
 		ids   []string
-		want  codes.Code
+		want  apierr.Kind
 	}{
-		"good":                   {goodToken, []string{someID, otherID}, codes.OK},
-		"without a token":        {"", []string{someID}, codes.Unauthenticated},
-		"of no tenant":           {noneToken, []string{someID}, codes.PermissionDenied},
-		"with a bad 2nd message": {goodToken, []string{someID, "bad"}, codes.InvalidArgument},
+		"good":                   {goodToken, []string{someID, otherID}, ""},
+		"without a token":        {"", []string{someID}, apierr.Unauthenticated},
+		"of no tenant":           {noneToken, []string{someID}, apierr.Denied},
+		"with a bad 2nd message": {goodToken, []string{someID, "bad"}, apierr.Invalid},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := service.exchange(s.conn(), tt.token, tt.ids...)
-			if status.Code(err) != tt.want {
-				t.Fatalf("got %v, want %s", err, tt.want)
-			}
-			if tt.want == codes.OK && strings.Join(got, " ") != "haikou/"+someID+" haikou/"+otherID {
-				t.Errorf("answers %v", got)
+			for door, conn := range map[string]grpc.ClientConnInterface{"gRPC": s.conn(), "in process": s.InProcess()} {
+				got, err := service.exchange(conn, tt.token, tt.ids...)
+				if kind := kindOf(err); kind != tt.want {
+					t.Fatalf("%s: got %v, want %q", door, err, tt.want)
+				}
+				if err == nil && strings.Join(got, " ") != "haikou/"+someID+" haikou/"+otherID {
+					t.Errorf("%s: answers %v", door, got)
+				}
 			}
 		})
 	}
+}
+
+// kindOf is the kind of a call's error: in process the error itself, at the gRPC door the reason of its status.
+func kindOf(err error) apierr.Kind {
+	var e *apierr.Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return apierr.Kind(outcomeOf(err).kind)
 }
 
 // waitFor asks until the condition holds.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	registryv1 "circle15.dev/api/registry/v1"
 )
@@ -240,6 +241,34 @@ func TestABodyLargerThanAnnouncedOrWithoutALengthIsBounded(t *testing.T) {
 	r.Header.Set("Content-Type", "application/json")
 	if got := s.do(r); got.status != http.StatusRequestEntityTooLarge {
 		t.Errorf("status %d: %s", got.status, got.body)
+	}
+}
+
+func TestALargeBodyOfAnUnknownCallerIsNotRead(t *testing.T) {
+	s := start(t, options(echoing()))
+	for name, token := range map[string]string{"no token": "", "a bad token": "Bearer bad"} {
+		body := &endless{left: 1 << 40}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.HTTPAddr()+stations, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header["Authorization"] = []string{token}
+		if got := s.do(r); got.status != http.StatusUnauthorized {
+			t.Errorf("%s: status %d: %s", name, got.status, got.body)
+		}
+	}
+}
+
+func TestTheSearchForAWrongFieldIsBounded(t *testing.T) {
+	s := start(t, options(echoing()))
+	began := time.Now()
+	body := `{"categories":[` + strings.Repeat(`"a",`, 1<<19) + `1]}`
+	if p := s.send("POST", "/v1/residents", body, nil).problem(t); p.Errors[0].Field != "resident.categories" {
+		t.Errorf("errors %v", p.Errors)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("took %s", took)
 	}
 }
 

@@ -123,6 +123,7 @@ func newGateway(o Options, recorded *recorder, inProcess *channel) (*rest.Handle
 			}
 			return nil
 		},
+		Admit:      admission(o.Authenticate),
 		Limits:     rest.Limits{Body: o.Limits.Body, Header: o.Limits.Header, URL: o.Limits.URL, Depth: o.Limits.Depth},
 		Logger:     o.Logger,
 		Registerer: o.Registerer,

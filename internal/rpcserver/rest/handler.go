@@ -29,6 +29,7 @@ type Limits struct{ Body, Header, URL, Depth int }
 type Config struct {
 	Services   []protoreflect.ServiceDescriptor
 	Register   func(*runtime.ServeMux) error // registers the generated handlers of all Services
+	Admit      func(context.Context) error   // says whether the caller of the metadata in ctx is known
 	Limits     Limits
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -37,6 +38,7 @@ type Config struct {
 // Handler serves the routes of the services.
 type Handler struct {
 	router  router
+	admit   func(context.Context) error
 	limits  Limits
 	logger  *slog.Logger
 	refused *prometheus.CounterVec
@@ -45,7 +47,7 @@ type Handler struct {
 // New compiles the routes. It fails where two bindings have one route, or a binding has a template that is not made of
 // literals, single parameters and a verb.
 func New(c Config) (*Handler, error) {
-	h := &Handler{limits: c.Limits, logger: c.Logger, refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+	h := &Handler{limits: c.Limits, admit: c.Admit, logger: c.Logger, refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "circle15_rest_refused_total",
 		Help: "REST requests that were refused before they became a call, by HTTP status.",
 	}, []string{"status"})}
@@ -99,6 +101,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// freeBody is how long a body is read and parsed before it is known who sends it, in bytes. The generated handlers parse
+// before the chain verifies the token; for longer bodies, and those of unknown length, the token is verified twice.
+const freeBody = 16 << 10
+
 var (
 	noStore = []string{"no-store"}
 	noSniff = []string{"nosniff"}
@@ -127,13 +133,19 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	ctx := metadata.NewIncomingContext(r.Context(), md)
+	if r.ContentLength < 0 || r.ContentLength > freeBody {
+		if err := h.admit(ctx); err != nil {
+			return err
+		}
+	}
 	if x.body, err = h.readBody(w, r, rt); err != nil {
 		return err
 	}
 	if err := rt.checkPathAgrees(x.body, x.params); err != nil {
 		return err
 	}
-	ctx := context.WithValue(metadata.NewIncomingContext(r.Context(), md), exchangeKey{}, x)
+	ctx = context.WithValue(ctx, exchangeKey{}, x)
 	rt.handle(w, x.request(r, ctx), x.params)
 	return nil
 }
@@ -183,6 +195,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.As(err, &e):
 		p = problem.Of(e)
+		challenge(w, e, r.Header.Get("Authorization") != "")
 	case errors.As(err, &other):
 		p = other.Problem
 	}

@@ -16,14 +16,23 @@ import (
 )
 
 // locate finds the field for which the JSON text is no message of the type. protojson says so in words that may
-// change from one build to the next, so each field is tried by itself. Only refused requests pay for it.
-// It returns nil where the text is fine.
+// change from one build to the next, so each field is tried by itself. It returns nil where the text is fine.
 func locate(data []byte, message protoreflect.MessageDescriptor) *apierr.Error {
-	if err := json.Unmarshal(data, new(any)); err != nil {
-		return malformed(err)
+	if !json.Valid(data) {
+		return malformed(json.Unmarshal(data, new(any)))
 	}
-	return locateIn(data, message, "")
+	l := &locator{budget: locateBudget}
+	return l.inMessage(data, message, "")
 }
+
+const (
+	// locateBudget bounds what the search in a refused body may cost, in bytes parsed; where it ends, the field found
+	// so far is named.
+	locateBudget = 2 << 20
+	trialCost    = 256 // of one trial whatever its length, in bytes parsed
+)
+
+type locator struct{ budget int }
 
 func malformed(err error) *apierr.Error {
 	var syntax *json.SyntaxError
@@ -33,7 +42,7 @@ func malformed(err error) *apierr.Error {
 	return apierr.InvalidField("body", "is not JSON")
 }
 
-func locateIn(data []byte, message protoreflect.MessageDescriptor, path string) *apierr.Error {
+func (l *locator) inMessage(data []byte, message protoreflect.MessageDescriptor, path string) *apierr.Error {
 	members, ok := membersOf(data)
 	if !ok {
 		return faulty(path, "must be an object")
@@ -52,26 +61,27 @@ func locateIn(data []byte, message protoreflect.MessageDescriptor, path string) 
 			return faulty(at, "is given more than once")
 		}
 		seen[field.Number()] = true
-		if err := locateInField(m.value, field, at); err != nil {
+		if err := l.inField(m.value, field, at); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func locateInField(data []byte, field protoreflect.FieldDescriptor, path string) *apierr.Error {
-	if fits(data, field) {
+func (l *locator) inField(data []byte, field protoreflect.FieldDescriptor, path string) *apierr.Error {
+	if l.fits(data, field) {
 		return nil
 	}
 	switch {
+	case l.budget <= 0:
 	case field.IsList():
 		var elements []json.RawMessage
 		if json.Unmarshal(data, &elements) != nil {
 			return faulty(path, "must be an array")
 		}
 		for i, element := range elements {
-			if !fits(fmt.Appendf(nil, "[%s]", element), field) {
-				return locateInValue(element, field, fmt.Sprintf("%s[%d]", path, i))
+			if !l.fits(fmt.Appendf(nil, "[%s]", element), field) {
+				return l.inValue(element, field, fmt.Sprintf("%s[%d]", path, i))
 			}
 		}
 	case field.IsMap():
@@ -80,22 +90,25 @@ func locateInField(data []byte, field protoreflect.FieldDescriptor, path string)
 		}
 		return faulty(path, "holds a key or a value of the wrong type")
 	default:
-		return locateInValue(data, field, path)
+		return l.inValue(data, field, path)
 	}
 	return faulty(path, "has the wrong type")
 }
 
-func locateInValue(data []byte, field protoreflect.FieldDescriptor, path string) *apierr.Error {
+func (l *locator) inValue(data []byte, field protoreflect.FieldDescriptor, path string) *apierr.Error {
 	if message := field.Message(); message != nil && !wellKnown(message) {
-		if err := locateIn(data, message, path); err != nil {
+		if err := l.inMessage(data, message, path); err != nil {
 			return err
 		}
 	}
 	return faulty(path, "must be %s", wanted(field))
 }
 
-// fits says whether protojson takes the value for the field.
-func fits(value []byte, field protoreflect.FieldDescriptor) bool {
+// fits says whether protojson takes the value for the field. Out of budget, nothing fits.
+func (l *locator) fits(value []byte, field protoreflect.FieldDescriptor) bool {
+	if l.budget -= len(value) + trialCost; l.budget < 0 {
+		return false
+	}
 	text := fmt.Appendf(nil, "{%q:%s}", field.JSONName(), value)
 	return protojson.Unmarshal(text, dynamicpb.NewMessage(field.ContainingMessage())) == nil
 }

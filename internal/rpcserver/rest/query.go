@@ -54,8 +54,11 @@ func sortedKeys(values url.Values) []string {
 	return keys
 }
 
-// shown is a name that the client made up, fit to be shown.
+// shown is a name that the client made up, fit to be shown; an empty one is shown as two quotes.
 func shown(name string) string {
+	if name == "" {
+		return `""`
+	}
 	name = strings.ToValidUTF8(name, "�")
 	if len(name) > maxShownName {
 		name = strings.ToValidUTF8(name[:maxShownName], "") + "…"

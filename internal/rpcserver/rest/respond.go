@@ -84,10 +84,15 @@ func answerError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, 
 	}
 	x := exchangeOf(ctx)
 	e := callError(x, err)
-	if e.Kind == apierr.Unauthenticated && x != nil && x.tokenSent {
+	challenge(w, e, x != nil && x.tokenSent)
+	problem.WriteError(w, r, e)
+}
+
+// challenge tells who sent a token that it is no good.
+func challenge(w http.ResponseWriter, e *apierr.Error, tokenSent bool) {
+	if e.Kind == apierr.Unauthenticated && tokenSent {
 		w.Header()["Www-Authenticate"] = invalidToken
 	}
-	problem.WriteError(w, r, e)
 }
 
 // callError is the error of a call. One that is not ours was made by the generated code, which could not read the

@@ -1,0 +1,113 @@
+package rpcserver_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	_ "circle15.dev/api/activities/v1"
+	_ "circle15.dev/api/cases/v1"
+	_ "circle15.dev/api/iam/v1"
+	_ "circle15.dev/api/reporting/v1"
+	_ "circle15.dev/api/visits/v1"
+)
+
+var paramPattern = regexp.MustCompile(`\{[^}]*\}`)
+
+func TestTheDescriptionHasEveryRouteAndNoOther(t *testing.T) {
+	s := start(t, options(echoing()))
+	got := s.send("GET", "/openapi.yaml", "", headers{"Authorization": ""})
+	if got.status != 200 || got.header.Get("Content-Type") != "application/yaml" {
+		t.Fatalf("status %d, headers %v", got.status, got.header)
+	}
+	var doc struct {
+		OpenAPI string `yaml:"openapi"`
+		Paths   map[string]map[string]struct {
+			OperationID string         `yaml:"operationId"`
+			Responses   map[string]any `yaml:"responses"`
+			RequestBody *struct {
+				Content map[string]struct {
+					Example any `yaml:"example"`
+				} `yaml:"content"`
+			} `yaml:"requestBody"`
+		} `yaml:"paths"`
+	}
+	if err := yaml.Unmarshal(got.body, &doc); err != nil {
+		t.Fatal(err)
+	}
+	described := map[string]bool{}
+	for path, methods := range doc.Paths {
+		for method, operation := range methods {
+			described[strings.ToUpper(method)+" "+paramPattern.ReplaceAllString(path, "{}")] = true
+			if operation.Responses["401"] == nil || operation.Responses["default"] == nil {
+				t.Errorf("%s does not describe its problems", operation.OperationID)
+			}
+			if operation.RequestBody != nil && operation.RequestBody.Content["application/json"].Example == nil {
+				t.Errorf("%s has no example of a request", operation.OperationID)
+			}
+		}
+	}
+	routes := routesOfTheProtos()
+	for route := range routes {
+		if !described[route] {
+			t.Errorf("the description has no %s", route)
+		}
+	}
+	if len(routes) < 50 || len(described) != len(routes) {
+		t.Errorf("%d routes are described, %d exist", len(described), len(routes))
+	}
+}
+
+// routesOfTheProtos are the routes of all services, as "GET /v1/stations/{}".
+func routesOfTheProtos() map[string]bool {
+	routes := map[string]bool{}
+	protoregistry.GlobalFiles.RangeFiles(func(f protoreflect.FileDescriptor) bool {
+		for i := range f.Services().Len() {
+			methods := f.Services().Get(i).Methods()
+			for j := range methods.Len() {
+				rule, _ := proto.GetExtension(methods.Get(j).Options(), annotations.E_Http).(*annotations.HttpRule)
+				for method, path := range map[string]string{
+					"GET": rule.GetGet(), "POST": rule.GetPost(), "PATCH": rule.GetPatch(), "DELETE": rule.GetDelete(), "PUT": rule.GetPut(),
+				} {
+					if path != "" {
+						routes[method+" "+paramPattern.ReplaceAllString(path, "{}")] = true
+					}
+				}
+			}
+		}
+		return true
+	})
+	return routes
+}
+
+func TestTheAPIPageNeedsNothingOfAnotherHost(t *testing.T) {
+	s := start(t, options(echoing()))
+	for path, mediaType := range map[string]string{
+		"/docs": "text/html; charset=utf-8", "/docs/init.js": "text/javascript; charset=utf-8", "/docs/redoc.js": "text/javascript; charset=utf-8",
+	} {
+		got := s.send("GET", path, "", headers{"Authorization": ""})
+		if got.status != 200 || got.header.Get("Content-Type") != mediaType || len(got.body) == 0 {
+			t.Errorf("%s: status %d, headers %v, %d bytes", path, got.status, got.header, len(got.body))
+		}
+		policy := got.header.Get("Content-Security-Policy")
+		if !strings.HasPrefix(policy, "default-src 'none'") || strings.Contains(policy, "http") || strings.Contains(policy, "*") {
+			t.Errorf("%s: policy %q", path, policy)
+		}
+		if path != "/docs/redoc.js" && strings.Contains(string(got.body), "//") {
+			t.Errorf("%s names another host: %s", path, got.body)
+		}
+	}
+	plain := s.send("GET", "/docs/redoc.js", "", headers{"Accept-Encoding": "identity"})
+	if plain.header.Get("Content-Encoding") != "" || len(plain.body) < 500_000 {
+		t.Errorf("uncompressed: %v, %d bytes", plain.header, len(plain.body))
+	}
+	if got := s.send("GET", "/", "", nil); got.status != 302 || got.header.Get("Location") != "/docs" {
+		t.Errorf("the root: status %d to %q", got.status, got.header.Get("Location"))
+	}
+}
