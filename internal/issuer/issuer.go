@@ -46,6 +46,9 @@ func Open(folder, url string) (*Issuer, error) { return open(folder, url, time.N
 
 func open(folder, url string, now time.Time) (*Issuer, error) {
 	file, err := readKeyFile(folder)
+	if err == nil {
+		err = checkPrivate(folder)
+	}
 	if err != nil && !errors.Is(err, ErrNone) {
 		return nil, err
 	}
@@ -62,7 +65,8 @@ func open(folder, url string, now time.Time) (*Issuer, error) {
 	return &Issuer{url: file.Issuer, keys: file.Keys}, nil
 }
 
-// Load returns the issuer that Open has made in the data folder; ErrNone where it has not.
+// Load returns the issuer that Open has made in the folder; ErrNone where it has not. It changes nothing, so that the
+// folder may be a Kubernetes Secret, which also has file modes of its own.
 func Load(folder string) (*Issuer, error) {
 	file, err := readKeyFile(folder)
 	if err != nil {

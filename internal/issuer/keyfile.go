@@ -74,17 +74,10 @@ func newSigningKey(now time.Time) (signingKey, error) {
 
 func readKeyFile(folder string) (*keyFile, error) {
 	path := filepath.Join(folder, fileName)
-	info, err := os.Stat(path)
+	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &keyFile{}, fmt.Errorf("%w in %s", ErrNone, folder)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("the issuer's key: %w", err)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s can be read by others (%s): make it private with chmod 600", path, info.Mode().Perm())
-	}
-	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("the issuer's key: %w", err)
 	}
@@ -101,6 +94,19 @@ func readKeyFile(folder string) (*keyFile, error) {
 		}
 	}
 	return &file, nil
+}
+
+// checkPrivate refuses a key that others than its owner can read.
+func checkPrivate(folder string) error {
+	path := filepath.Join(folder, fileName)
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("the issuer's key: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%s can be read by others (%s): make it private with chmod 600", path, info.Mode().Perm())
+	}
+	return nil
 }
 
 // writeKeyFile replaces the file at once, so that a reader or a crash never meets half of it.
