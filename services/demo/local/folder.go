@@ -33,11 +33,13 @@ type Folder struct {
 	mark mark
 }
 
-// mark tells that a folder is ours, and holds the passwords of the two login roles. Only its owner may read it.
+// mark tells that a folder is ours, and holds its secrets: the passwords of the two login roles, and the key of page
+// tokens. Only its owner may read it.
 type mark struct {
 	Format           int    `json:"format"`
 	OperatorPassword string `json:"operatorPassword"`
 	AppPassword      string `json:"appPassword"`
+	PageTokenKey     string `json:"pageTokenKey"`
 }
 
 // OpenFolder opens the data folder, or makes it. Its errors are single sentences for a person: in use by another process,
@@ -169,7 +171,7 @@ func readOrMakeMark(dir string) (mark, error) {
 
 // makeMark writes the mark in one step, so that a killed process leaves a whole one or none.
 func makeMark(dir string) (mark, error) {
-	m := mark{Format: format, OperatorPassword: rand.Text(), AppPassword: rand.Text()}
+	m := mark{Format: format, OperatorPassword: rand.Text(), AppPassword: rand.Text(), PageTokenKey: rand.Text() + rand.Text()}
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return m, err

@@ -26,7 +26,7 @@ type Client struct {
 	Tenant string
 	HTTP   *http.Client // nil: http.DefaultClient
 	// Patience is how long a call that may be repeated (a read, or a write with a request_id) is repeated while the platform
-	// is away, is busy with the same request or asks to come back later. 0: not at all.
+	// is away or asks to come back later; after a conflict, two seconds at most. 0: not at all.
 	Patience time.Duration
 }
 
@@ -66,10 +66,10 @@ func (c *Client) Call(ctx context.Context, request, reply proto.Message) error {
 		return err
 	}
 	repeatable := wire.method == http.MethodGet || wire.idempotencyKey != ""
-	deadline := time.Now().Add(c.Patience)
+	began := time.Now()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		err := c.once(ctx, wire, reply)
-		if err == nil || !repeatable || !passes(err) || time.Now().After(deadline) {
+		if err == nil || !repeatable || time.Since(began) >= min(c.Patience, hopeFor(err)) {
 			return err
 		}
 		select {
@@ -80,20 +80,25 @@ func (c *Client) Call(ctx context.Context, request, reply proto.Message) error {
 	}
 }
 
-// passes says whether an error may pass by itself: the platform could not be reached, is starting or stopping, works on
-// the same request already, or has too much to do.
-func passes(err error) bool {
+// hopeFor is how long it makes sense to repeat a request after the error. A platform that cannot be reached, is starting or
+// stopping or has too much to do may come back at any time. A conflict may be with the same request, which is still running
+// although its client gave up: that is over in a moment, and any other conflict stays.
+func hopeFor(err error) time.Duration {
+	const forLong, forAMoment = time.Hour, 2 * time.Second
 	var problem *Problem
 	if !errors.As(err, &problem) {
-		return !errors.Is(err, context.Canceled) && !errors.Is(err, errReply)
+		if errors.Is(err, context.Canceled) || errors.Is(err, errReply) {
+			return 0
+		}
+		return forLong
 	}
 	switch problem.Status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
+		return forLong
 	case http.StatusConflict:
-		return strings.Contains(problem.Detail, "in flight")
+		return forAMoment
 	default:
-		return false
+		return 0
 	}
 }
 

@@ -151,9 +151,18 @@ func TestAWriteWithoutAKeyIsNotRepeated(t *testing.T) {
 }
 
 func TestARefusalIsNotRepeated(t *testing.T) {
-	client, calls := platform(t, refuse(409, `{"detail":"the need is not open"}`))
+	client, calls := platform(t, refuse(400, `{"detail":"metDate: is no day"}`))
 	client.Patience = time.Minute
 	if err := client.Call(t.Context(), &registryv1.MeetNeedRequest{Id: "n1", RequestId: "k"}, nil); err == nil || len(*calls) != 1 {
+		t.Errorf("got %v after %d calls", err, len(*calls))
+	}
+}
+
+func TestAConflictIsRepeatedForAMoment(t *testing.T) {
+	running := refuse(409, `{"type":"https://circle15.dev/problems/conflict","detail":"a request with this key is still running"}`)
+	client, calls := platform(t, running, running)
+	client.Patience = time.Minute
+	if err := client.Call(t.Context(), &registryv1.MeetNeedRequest{Id: "n1", RequestId: "k"}, nil); err != nil || len(*calls) != 3 {
 		t.Errorf("got %v after %d calls", err, len(*calls))
 	}
 }

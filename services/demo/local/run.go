@@ -1,0 +1,151 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"circle15.dev/internal/config"
+	"circle15.dev/internal/issuer"
+	"circle15.dev/services/demo"
+	"circle15.dev/services/demo/haikou"
+	"circle15.dev/services/demo/restclient"
+	"circle15.dev/services/platform"
+)
+
+// Options are what the demo runs with.
+type Options struct {
+	Config config.Config // addresses, limits and the data folder; its database is the demo's own
+	Out    io.Writer     // for the person who started it
+	Logger *slog.Logger
+}
+
+// Run starts the platform on its data folder, imports the demo data if they are not there, says where everything is, and
+// serves until ctx ends. Its errors are sentences for a person.
+func Run(ctx context.Context, o Options) error {
+	began := time.Now()
+	if o.Config.Database.URL != "" || len(o.Config.Clusters) > 0 {
+		return errors.New("the demo has a database of its own: unset database.url and clusters (CIRCLE15_DATABASE_URL), or use \"circle15 serve\"")
+	}
+	folder, err := OpenFolder(o.Config.Data)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	say(o.Out, "Starting PostgreSQL in %s ...", folder.Dir())
+	database, err := StartDatabase(ctx, folder, o.Logger)
+	if err != nil {
+		return unlessStopped(ctx, err)
+	}
+	defer database.Stop() //nolint:contextcheck // it stops also when the context has ended
+	s, err := serve(ctx, o, folder, database)
+	if err != nil {
+		return unlessStopped(ctx, err)
+	}
+	err = s.bringData(ctx, o.Out)
+	if err == nil {
+		err = s.announce(o.Out, began)
+	}
+	if err == nil {
+		err = s.await(ctx, database)
+	}
+	return errors.Join(unlessStopped(ctx, err), s.stop())
+}
+
+// unlessStopped drops the error of what was cut short because the person stopped the demo.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
+
+// service is the platform at work.
+type service struct {
+	platform *platform.Platform
+	issuer   *issuer.Issuer
+	folder   *Folder
+	version  string // of PostgreSQL
+	cancel   context.CancelFunc
+	ended    chan error
+}
+
+// serve starts the platform. Its requests outlive ctx until stop, so that they are drained before PostgreSQL goes.
+func serve(ctx context.Context, o Options, f *Folder, d *Database) (*service, error) {
+	signer, err := issuer.Open(f.dir, "http://"+o.Config.HTTP+issuer.Path)
+	if err != nil {
+		return nil, err
+	}
+	c := o.Config
+	c.Database.URL = config.Secret(d.AppURL)
+	c.PageToken.Key = config.Secret(f.mark.PageTokenKey)
+	c.Drain.Delay = 0 // no balancer has to notice
+	p, err := platform.New(ctx, platform.Options{Config: c, Issuer: signer, Logger: o.Logger})
+	if err != nil {
+		return nil, err
+	}
+	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s := &service{platform: p, issuer: signer, folder: f, version: d.server.Version(), cancel: cancel, ended: make(chan error, 1)}
+	go func() {
+		s.ended <- p.Run(serving)
+		close(s.ended)
+	}()
+	return s, nil
+}
+
+// stop drains the platform.
+func (s *service) stop() error {
+	s.cancel()
+	return <-s.ended
+}
+
+// bringData imports what is not there yet.
+func (s *service) bringData(ctx context.Context, out io.Writer) error {
+	token, err := s.token(principals.importer)
+	if err != nil {
+		return err
+	}
+	plan, err := haikou.New(haikou.DefaultSeed)
+	if err != nil {
+		return err
+	}
+	i := &demo.Importer{Base: s.base(), Token: token, Patience: 10 * time.Second}
+	there, err := i.Imported(ctx, plan)
+	if there || err != nil {
+		return err
+	}
+	say(out, "Importing the demo data of Haikou through the REST API ...")
+	i.Progress = demo.ShowProgress(out, plan.Calls())
+	err = i.Run(ctx, plan)
+	var problem *restclient.Problem
+	if errors.As(err, &problem) && problem.Kind() == "already-exists" {
+		return fmt.Errorf("%w; the import was cut short too long ago to be continued, so begin anew with --reset", err)
+	}
+	return err
+}
+
+// await waits until the person stops the demo or something breaks.
+func (s *service) await(ctx context.Context, d *Database) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-d.Done():
+		return fmt.Errorf("PostgreSQL ended unexpectedly; its log is in %s", s.folder.dir)
+	case err := <-s.ended:
+		return err
+	}
+}
+
+func (s *service) base() string { return "http://" + s.platform.HTTPAddr() }
+
+// tokenLifetime lets a day's trials do with one token.
+const tokenLifetime = 24 * time.Hour
+
+func (s *service) token(p principal) (string, error) {
+	return s.issuer.Mint(issuer.Claims{Subject: p.subject, Name: p.name, Tenants: p.tenants, Lifetime: tokenLifetime})
+}
