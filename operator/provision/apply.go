@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
@@ -60,20 +61,26 @@ func (p *Provisioner) convergeIn(ctx context.Context, tx pgx.Tx, name tenant.Nam
 	if err := p.checkOwnership(have); err != nil {
 		return nil, err
 	}
-	if have.SchemaExists && have.schemaVersion() == p.tenants.latest() {
-		if err := p.compare(ctx, tx, have); err != nil {
+	w := &plan{}
+	if slices.ContainsFunc(chosen, step.compares) {
+		if w.ref, err = p.referenceSchema(ctx); err != nil {
 			return nil, err
+		}
+		if have.SchemaExists && have.schemaVersion() == p.tenants.latest() {
+			if err := have.compareWith(ctx, tx, w.ref); err != nil {
+				return nil, err
+			}
 		}
 	}
 	g, err := decide(ctx, tx, have)
 	if err != nil {
 		return nil, err
 	}
-	w := &plan{}
 	if err := p.plan(w, chosen, g, have); err != nil {
 		return nil, err
 	}
 	if w.ddl.Len() > 0 {
+		countDDLUse(tx.Conn())
 		if _, err := tx.Exec(ctx, w.ddl.String()); err != nil {
 			return nil, err
 		}

@@ -17,20 +17,33 @@ type Difference struct {
 	Grantees    []string // every role with a right in the schema
 }
 
-// compare fills the differences of schemas of this release's version from the reference. One query finds the schemas
-// that differ at all; only those are looked at closely.
-func (p *Provisioner) compare(ctx context.Context, tx pgx.Tx, observations ...*Observation) error {
-	ref, err := p.referenceSchema(ctx)
+// compareWith fills the difference of one schema of the release's version from the reference, but for unknown objects.
+func (o *Observation) compareWith(ctx context.Context, tx pgx.Tx, ref *reference) error {
+	schema := o.Name.Schema()
+	args := []any{[]string{schema}, ref.relations, ref.functions}
+	var name string
+	var fingerprint int64
+	err := tx.QueryRow(ctx, catalogSQL(true)+fingerprintSQL, args...).Scan(&name, &fingerprint)
+	if err != nil || fingerprint == ref.fingerprint {
+		return err
+	}
+	have, err := readObjects(ctx, tx, catalogSQL(true)+objectsSQL, args...)
 	if err != nil {
 		return err
 	}
+	return o.examine(ctx, tx, ref, have)
+}
+
+// compareAll fills the differences of many schemas. One query finds those that differ at all; only they are looked at
+// closely.
+func compareAll(ctx context.Context, tx pgx.Tx, ref *reference, observations []*Observation) error {
 	bySchema := make(map[string]*Observation, len(observations))
 	schemas := make([]string, 0, len(observations))
 	for _, o := range observations {
 		bySchema[o.Name.Schema()] = o
 		schemas = append(schemas, o.Name.Schema())
 	}
-	rows, err := tx.Query(ctx, fingerprintSQL+` HAVING `+fingerprintExpression+` <> $2`, schemas, ref.fingerprint)
+	rows, err := tx.Query(ctx, catalogSQL(false)+fingerprintSQL+` HAVING `+fingerprintExpression+` <> $2`, schemas, ref.fingerprint)
 	if err != nil {
 		return err
 	}
@@ -42,17 +55,22 @@ func (p *Provisioner) compare(ctx context.Context, tx pgx.Tx, observations ...*O
 		return err
 	}
 	for _, schema := range different {
-		have, err := readObjects(ctx, tx, schema)
+		have, err := readObjects(ctx, tx, catalogSQL(false)+objectsSQL, []string{schema})
 		if err != nil {
 			return err
 		}
-		d := &bySchema[schema].Difference
-		d.compare(ref.objects, have)
-		if d.Grantees, err = grantees(ctx, tx, schema); err != nil {
+		if err := bySchema[schema].examine(ctx, tx, ref, have); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (o *Observation) examine(ctx context.Context, tx pgx.Tx, ref *reference, have []Object) error {
+	var err error
+	o.Difference.compare(ref.objects, have)
+	o.Grantees, err = grantees(ctx, tx, o.Name.Schema())
+	return err
 }
 
 func (d *Difference) compare(want, have []Object) {

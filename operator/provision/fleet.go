@@ -17,8 +17,12 @@ import (
 // Observe tells what exists of the tenants named, or of all that are not being deleted, in order of their names, with a
 // fixed number of queries however many there are, and one or two more for each whose schema differs.
 func (p *Provisioner) Observe(ctx context.Context, names ...tenant.Name) ([]*Observation, error) {
+	ref, err := p.referenceSchema(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var observations []*Observation
-	err := pgx.BeginTxFunc(ctx, p.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, p.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		if len(names) == 0 {
 			var err error
 			if names, err = liveNames(ctx, tx); err != nil {
@@ -37,13 +41,13 @@ func (p *Provisioner) Observe(ctx context.Context, names ...tenant.Name) ([]*Obs
 				current = append(current, o)
 			}
 		}
-		return p.compare(ctx, tx, current...)
+		return compareAll(ctx, tx, ref, current)
 	})
 	if err != nil {
 		return nil, err
 	}
 	for _, o := range observations {
-		p.judge(o)
+		p.judge(o, ref)
 	}
 	return observations, nil
 }
@@ -57,8 +61,8 @@ func liveNames(ctx context.Context, tx pgx.Tx) ([]tenant.Name, error) {
 }
 
 // judge plans, without acting, what Upgrade would do.
-func (p *Provisioner) judge(o *Observation) {
-	w := &plan{}
+func (p *Provisioner) judge(o *Observation, ref *reference) {
+	w := &plan{ref: ref}
 	err := p.checkOwnership(o)
 	if err == nil && o.Tenant != nil {
 		g := goal{spec: o.Tenant.spec(), tenantID: o.Tenant.ID, state: o.Tenant.State}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -22,13 +23,24 @@ type Object struct {
 // referenceName is the schema and role of the reference, which exist only inside a transaction that is rolled back.
 const referenceName = "circle15_reference"
 
-// The objects of the schemas $1, one row each. The same query reads the reference, one tenant, and all tenants: there it
-// is folded into one number a schema, so that 3,000 schemas need neither sorting nor sending.
+// catalogSQL lists the objects of the schemas $1, one row each. The same query reads the reference, one tenant, and all
+// tenants: there it is folded into one number a schema, so that 3,000 schemas need neither sorting nor sending.
 // Types are compared by oid: no tenant has types of its own.
-const catalogSQL = `
+//
+// The catalogs have no index by schema, so what lists everything in a schema reads all of pg_class. With the names of the
+// relations and functions that are looked for ($2, $3), one schema among thousands is found by index.
+func catalogSQL(byName bool) string {
+	relations, functions := "", ""
+	if byName {
+		relations, functions = "AND c.relname = ANY ($2)", "WHERE f.proname = ANY ($3)"
+	}
+	return strings.NewReplacer("{relations}", relations, "{functions}", functions).Replace(catalogTemplate)
+}
+
+const catalogTemplate = `
 WITH s AS MATERIALIZED (SELECT n.oid, n.nspname::text AS name, n.nspacl FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY ($1)),
 rel AS MATERIALIZED (SELECT c.oid, c.relname::text AS relname, c.relkind, c.relacl, c.relrowsecurity, s.name AS schema
-	FROM pg_catalog.pg_class c JOIN s ON s.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S')),
+	FROM pg_catalog.pg_class c JOIN s ON s.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') {relations}),
 item AS (
 	SELECT s.name AS schema, 'schema' AS kind, '' AS name, '' AS identity, s.nspacl AS acl FROM s
 	UNION ALL
@@ -45,26 +57,27 @@ item AS (
 	UNION ALL
 	SELECT rel.schema, 'index', rel.relname || '.' || ic.relname, i.indisvalid || ' ' || i.indisunique || ' ' || i.indkey::text, NULL
 	FROM pg_catalog.pg_index i JOIN rel ON rel.oid = i.indrelid JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
-	WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
+	WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
+		WHERE k.conrelid = i.indrelid AND k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
 	UNION ALL
 	SELECT s.name, 'function', f.proname || '(' || f.proargtypes::text || ')', pg_catalog.md5(f.prosrc) || ' ' || f.prosecdef, f.proacl
-	FROM pg_catalog.pg_proc f JOIN s ON s.oid = f.pronamespace
+	FROM pg_catalog.pg_proc f JOIN s ON s.oid = f.pronamespace {functions}
 	UNION ALL
 	SELECT rel.schema, 'trigger', rel.relname || '.' || t.tgname, t.tgenabled::text || ' ' || t.tgtype, NULL
 	FROM pg_catalog.pg_trigger t JOIN rel ON rel.oid = t.tgrelid WHERE NOT t.tgisinternal
 ),
 folded AS (
-	SELECT schema, kind, name, identity, pg_catalog.replace(coalesce(
-		(SELECT pg_catalog.string_agg(a, ' ' ORDER BY a) FROM pg_catalog.unnest(acl::text[]) AS a), ''), schema || '=', '@=') AS acl
+	SELECT schema, kind, name, identity, CASE WHEN acl IS NULL THEN '' ELSE pg_catalog.replace(
+		(SELECT pg_catalog.string_agg(a, ' ' ORDER BY a) FROM pg_catalog.unnest(acl::text[]) AS a), schema || '=', '@=') END AS acl
 	FROM item
 )
 `
 
-const objectsSQL = catalogSQL + `SELECT kind, name, identity, acl FROM folded`
+const objectsSQL = `SELECT kind, name, identity, acl FROM folded`
 
 const (
 	fingerprintExpression = `pg_catalog.bit_xor(pg_catalog.hashtextextended(kind || '|' || name || '|' || identity || '|' || acl, 0))`
-	fingerprintSQL        = catalogSQL + `SELECT schema, ` + fingerprintExpression + ` FROM folded GROUP BY schema`
+	fingerprintSQL        = `SELECT schema, ` + fingerprintExpression + ` FROM folded GROUP BY schema`
 )
 
 // definitionsSQL is the DDL of what can be made again, in an order in which it can be made.
@@ -90,10 +103,24 @@ SELECT kind, name, definition FROM (
 	FROM pg_catalog.pg_trigger t JOIN rel ON rel.oid = t.tgrelid WHERE NOT t.tgisinternal
 ) AS d ORDER BY turn, name`
 
+// namesSQL lists the names in the reference: tables and views, sequences, functions with parameters, all relations, and
+// functions without.
+const namesSQL = `
+WITH s AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = '` + referenceName + `'),
+rel AS (SELECT c.relname::text AS name, c.relkind FROM pg_catalog.pg_class c JOIN s ON s.oid = c.relnamespace
+	WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S')),
+f AS (SELECT f.proname::text AS name, f.proargtypes FROM pg_catalog.pg_proc f JOIN s ON s.oid = f.pronamespace)
+SELECT ARRAY(SELECT name FROM rel WHERE relkind <> 'S' ORDER BY 1), ARRAY(SELECT name FROM rel WHERE relkind = 'S' ORDER BY 1),
+	ARRAY(SELECT pg_catalog.format('%I(%s)', name, pg_catalog.oidvectortypes(proargtypes)) FROM f ORDER BY 1),
+	ARRAY(SELECT name FROM rel ORDER BY 1), ARRAY(SELECT DISTINCT name FROM f ORDER BY 1)`
+
 // reference is a tenant's schema as this release makes it, read from the catalogs of this cluster.
 type reference struct {
 	objects     []Object // those that can be made again first, in the order in which they can be made
 	fingerprint int64
+	names       objectNames
+	relations   []string // the names of tables, sequences and views
+	functions   []string // the names of functions, without parameters
 }
 
 // referenceCache builds the reference once per Provisioner, when it is first needed.
@@ -133,16 +160,21 @@ func (p *Provisioner) buildReference(ctx context.Context, tx pgx.Tx) (*reference
 	w := &plan{}
 	w.exec("CREATE ROLE "+referenceName+" NOLOGIN", "CREATE SCHEMA "+referenceName)
 	w.exec(migrationDDL(referenceName, p.tenants.migrations)...)
-	w.exec(grantDDL(referenceName, referenceName)...)
 	if _, err := tx.Exec(ctx, w.ddl.String()); err != nil {
 		return nil, err
 	}
 	r := &reference{}
-	var schema string
-	if err := tx.QueryRow(ctx, fingerprintSQL, []string{referenceName}).Scan(&schema, &r.fingerprint); err != nil {
+	if err := tx.QueryRow(ctx, namesSQL).Scan(&r.names.tables, &r.names.sequences, &r.names.functions, &r.relations, &r.functions); err != nil {
 		return nil, err
 	}
-	objects, err := readObjects(ctx, tx, referenceName)
+	if _, err := tx.Exec(ctx, strings.Join(grantDDL(referenceName, referenceName, r.names), ";\n")); err != nil {
+		return nil, err
+	}
+	var schema string
+	if err := tx.QueryRow(ctx, catalogSQL(false)+fingerprintSQL, []string{referenceName}).Scan(&schema, &r.fingerprint); err != nil {
+		return nil, err
+	}
+	objects, err := readObjects(ctx, tx, catalogSQL(false)+objectsSQL, []string{referenceName})
 	if err != nil {
 		return nil, err
 	}
@@ -182,8 +214,8 @@ func withDefinitions(objects, defined []Object) []Object {
 
 func (o Object) key() [2]string { return [2]string{o.Kind, o.Name} }
 
-func readObjects(ctx context.Context, tx pgx.Tx, schema string) ([]Object, error) {
-	rows, err := tx.Query(ctx, objectsSQL, []string{schema})
+func readObjects(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]Object, error) {
+	rows, err := tx.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ type goal struct {
 
 // plan collects what the steps need done: DDL, sent first and as one batch of text, then statements with parameters.
 type plan struct {
+	ref        *reference // for the steps that compare; else nil
 	ddl        strings.Builder
 	statements []statement
 	did        []string // labels of the steps that had something to do
@@ -49,6 +50,9 @@ var steps = []step{
 	{"membership", planMembership},
 	{"state", planState},
 }
+
+// compares says whether the step looks at the difference from the reference.
+func (s step) compares() bool { return s.label == "objects" || s.label == "grants" }
 
 // Steps are the labels of the steps that make a tenant, in order.
 func Steps() []string {
