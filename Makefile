@@ -77,7 +77,7 @@ fuzz: ## Fuzz every parser for a minute each.
 .PHONY: bench
 bench: ## Measure; prints ratios beside a peer and the limit.
 	$(call say,measuring)
-	@go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./services/bench/...
+	@go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./services/bench
 
 ##@ Kubernetes
 

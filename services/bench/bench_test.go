@@ -1,0 +1,211 @@
+// Package bench_test measures the platform beside what it can be compared with, in one run. `make bench` prints the table.
+package bench_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"circle15.dev/internal/ids"
+	"circle15.dev/internal/issuer"
+	"circle15.dev/internal/tenant"
+	"circle15.dev/internal/testenv"
+	"circle15.dev/operator/provision"
+)
+
+const (
+	tenants     = 1000
+	connections = 8
+	during      = 10 * time.Second
+	address     = "127.0.0.1:18480"
+	subject     = "bench"
+)
+
+// BenchmarkGetCase measures GET of one case over REST (token, casbin, tenant transaction), with one tenant and with a
+// thousand at random, beside pgbench doing the same statements unpipelined for one tenant; and provisioning.
+func BenchmarkGetCase(b *testing.B) {
+	for b.Loop() {
+		platform := testenv.Provisioned(b)
+		cities, perTenant := provisionAll(b, platform)
+		serve(b, platform)
+		one := requests(b, cities[:1])
+		many := requests(b, cities)
+		load(b, address, connections, 3*time.Second, func() []byte { return one[0] }) // warm up
+		single, singleP99 := load(b, address, connections, during, func() []byte { return one[0] })
+		load(b, address, connections, during, func() []byte { return many[rand.N(len(many))] })
+		random, randomP99 := load(b, address, connections, during, func() []byte { return many[rand.N(len(many))] })
+		reference := pgbench(b, platform, cities[0])
+		fmt.Printf(`
+| what, %d connections, 2 cores shared with client and PostgreSQL | per second | p99 | of pgbench | target |
+| --- | --- | --- | --- | --- |
+| pgbench -M prepared, the same statements, one tenant | %.0f | | 1.00 | |
+| GET one case over REST, one tenant | %.0f | %s | %.2f | 0.50 |
+| GET one case over REST, %d tenants at random | %.0f | %s | %.2f | 0.50 |
+
+| what | measured | target |
+| --- | --- | --- |
+| provisioning a tenant, one after the other, mean of %d | %s | 75 ms |
+
+`, connections, reference, single, singleP99.Round(10*time.Microsecond), single/reference,
+			tenants, random, randomP99.Round(10*time.Microsecond), random/reference, tenants, perTenant.Round(100*time.Microsecond))
+	}
+}
+
+// city is a tenant with one case.
+type city struct {
+	name tenant.Name
+	id   uuid.UUID
+}
+
+func provisionAll(b *testing.B, platform *testenv.Platform) ([]city, time.Duration) {
+	b.Helper()
+	ctx := context.Background()
+	specs := make([]provision.Spec, tenants)
+	for i := range specs {
+		specs[i] = testenv.NextSpec(b)
+		specs[i].Policy.Grants = []provision.Grant{{Subject: subject, Role: "bureau_admin"}}
+	}
+	started := time.Now()
+	for i := range specs {
+		if _, err := platform.Provisioner.Create(ctx, specs[i]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perTenant := time.Since(started) / tenants
+	conn, err := pgx.Connect(ctx, platform.SuperuserURL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	cities := make([]city, tenants)
+	for i, spec := range specs {
+		cities[i] = city{spec.Name, fill(b, conn, spec.Name)}
+	}
+	return cities, perTenant
+}
+
+// fill writes one case, with what it refers to, and returns its id.
+func fill(b *testing.B, conn *pgx.Conn, name tenant.Name) uuid.UUID {
+	b.Helper()
+	var id [6]string
+	for i := range id {
+		id[i] = ids.New().String()
+	}
+	sql := strings.NewReplacer("S.", name.Schema()+".", "$station", id[0], "$staff", id[1], "$community", id[2], "$household", id[3],
+		"$resident", id[4], "$case", id[5]).Replace(`
+		INSERT INTO S.stations (id, division_code, display_name, opened_date, created_by) VALUES ('$station', '460107003', '滨江街道社工站', '2021-05-06', 'b');
+		INSERT INTO S.staff (id, station_id, name, position, start_date, created_by) VALUES ('$staff', '$station', '社工', 'HEAD', '2021-05-06', 'b');
+		INSERT INTO S.communities (id, station_id, division_code, display_name, created_by) VALUES ('$community', '$station', '460107003005', '博桂社区', 'b');
+		INSERT INTO S.households (id, station_id, community_id, head_name, address, created_by)
+			VALUES ('$household', '$station', '$community', '户主', '1号', 'b');
+		INSERT INTO S.residents (id, station_id, household_id, name, sex, birth_date, no_identity_reason, registered, legal_basis, legal_basis_date, created_by)
+			VALUES ('$resident', '$station', '$household', '居民', 'FEMALE', '1950-01-01', '未办理', true, 'STATUTORY_DUTY', '2021-05-06', 'b');
+		INSERT INTO S.cases (id, station_id, household_id, resident_id, staff_id, domain, title, presenting_problem, stage, opened_date, created_by)
+			VALUES ('$case', '$station', '$household', '$resident', '$staff', 'elderly_services', '独居老人个案', '独居，行动不便，需要定期探访和助餐。', 'INTAKE', '2021-06-01', 'b');`)
+	if _, err := conn.Exec(context.Background(), sql); err != nil {
+		b.Fatal(err)
+	}
+	return uuid.MustParse(id[5])
+}
+
+var issuerFolder string
+
+// serve starts the platform as a process of its own, as it runs in use.
+func serve(b *testing.B, platform *testenv.Platform) {
+	b.Helper()
+	folder := b.TempDir()
+	issuerFolder = folder
+	if _, err := issuer.Open(folder, "http://"+address+issuer.Path); err != nil {
+		b.Fatal(err)
+	}
+	program := filepath.Join(folder, "circle15")
+	build := exec.Command("go", "build", "-o", program, "circle15.dev/services/cmd/circle15")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		b.Fatal(err)
+	}
+	process := exec.Command(program, "serve", "all")
+	process.Env = append(os.Environ(), "CIRCLE15_DATABASE_URL="+platform.AppURL, "CIRCLE15_HTTP="+address, "CIRCLE15_GRPC=127.0.0.1:18490",
+		"CIRCLE15_ADMIN=127.0.0.1:18491", "CIRCLE15_LOG_LEVEL=warn", "CIRCLE15_BUILTIN_ISSUER="+folder)
+	process.Stderr = os.Stderr
+	if err := process.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = process.Process.Signal(syscall.SIGTERM); _ = process.Wait() })
+	deadline := time.Now().Add(30 * time.Second)
+	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+		response, err := http.Get("http://" + address + "/readyz")
+		if err == nil {
+			_, _ = io.Copy(io.Discard, response.Body)
+			_ = response.Body.Close()
+		}
+		if err == nil && response.StatusCode == http.StatusOK {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.Fatalf("the platform did not become ready: %v", err)
+		}
+	}
+}
+
+func requests(b *testing.B, cities []city) [][]byte {
+	b.Helper()
+	builtin, err := issuer.Load(issuerFolder)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var all [][]byte
+	for _, c := range cities {
+		token, err := builtin.Mint(issuer.Claims{Subject: subject, Tenants: []tenant.Name{c.name}, Lifetime: time.Hour})
+		if err != nil {
+			b.Fatal(err)
+		}
+		all = append(all, get(address, "/v1/cases/"+c.id.String(), token))
+	}
+	return all
+}
+
+// script is what GetCase runs: the statements of tenantdb's transaction and of services/cases.
+const script = `BEGIN;
+SELECT set_config('role', '%[1]s', true);
+SELECT c.id, c.station_id, c.household_id, c.resident_id, c.staff_id, c.domain, c.title, c.presenting_problem, c.stage, c.assessment, c.goals, c.plan, c.evaluation_summary, c.reflection, c.goal_attainment, c.evaluated_date, c.opened_date, c.closed_date, c.closure_reason, c.void_reason, c.revision, c.create_time, c.update_time, ARRAY(SELECT n.need_id FROM %[1]s.case_needs n WHERE n.case_id = c.id ORDER BY n.need_id) FROM %[1]s.cases c WHERE c.id = '%[2]s' AND (NULL::uuid[] IS NULL OR c.station_id = ANY(NULL::uuid[])) AND (NULL::text IS NULL OR c.created_by = NULL);
+COMMIT;
+`
+
+var tps = regexp.MustCompile(`tps = ([0-9.]+) \(without`)
+
+func pgbench(b *testing.B, platform *testenv.Platform, c city) float64 {
+	b.Helper()
+	file := filepath.Join(b.TempDir(), "get_case.sql")
+	if err := os.WriteFile(file, fmt.Appendf(nil, script, c.name.Schema(), c.id), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	out, err := exec.Command("pgbench", "-n", "-M", "prepared", "-c", strconv.Itoa(connections), "-j", "2", "-T",
+		strconv.Itoa(int(during.Seconds())), "-f", file, platform.AppURL).CombinedOutput()
+	if err != nil {
+		b.Fatalf("pgbench: %v\n%s", err, out)
+	}
+	match := tps.FindSubmatch(out)
+	if match == nil {
+		b.Fatalf("pgbench printed no tps:\n%s", out)
+	}
+	value, err := strconv.ParseFloat(string(match[1]), 64)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return value
+}
