@@ -109,7 +109,7 @@ func (p *Platform) openDatabases(ctx context.Context, c config.Config) error {
 	}
 	var err error
 	if p.directory, err = tenantdb.OpenDirectory(ctx, c.Database.URL.Reveal()); err != nil {
-		return err
+		return explain(err)
 	}
 	p.db, err = tenantdb.Open(ctx, tenantdb.Config{Clusters: c.ClusterURLs(), MaxConns: c.Database.MaxConns}, p.directory)
 	return err
