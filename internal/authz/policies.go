@@ -92,6 +92,13 @@ func (p *Policies) Authorize(ctx context.Context, who authn.Principal, t tenant.
 	}
 	scope, allowed := s.Decide(who.Subject, resource, action)
 	if !allowed {
+		// Nobody is turned away by an old policy: who was given a role a moment ago has it.
+		if s, err = p.newestFor(ctx, t, checkedSince); err != nil {
+			return Scope{}, err
+		}
+		scope, allowed = s.Decide(who.Subject, resource, action)
+	}
+	if !allowed {
 		return Scope{}, apierr.New(apierr.Denied, "this needs the permission %s:%s", resource, action)
 	}
 	return scope, nil
@@ -100,9 +107,14 @@ func (p *Policies) Authorize(ctx context.Context, who authn.Principal, t tenant.
 // Snapshot is the tenant's policy as it was less than a second ago. Errors as of Authorize, without Denied for want of
 // a rule.
 func (p *Policies) Snapshot(ctx context.Context, t tenant.Name) (*Snapshot, error) {
+	return p.newestFor(ctx, t, p.trusted)
+}
+
+// newestFor is the snapshot at hand if it may be taken for the newest, else one that is read now.
+func (p *Policies) newestFor(ctx context.Context, t tenant.Name, trusted func(l *loaded, asked time.Duration) bool) (*Snapshot, error) {
 	e := p.entry(t)
 	asked, changes := p.now(), e.changes.Load()
-	if l := e.loaded.Load(); l != nil && l.changes == changes && p.trusted(l, asked) {
+	if l := e.loaded.Load(); l != nil && l.changes == changes && trusted(l, asked) {
 		return l.snapshot, nil
 	}
 	for {
@@ -111,7 +123,7 @@ func (p *Policies) Snapshot(ctx context.Context, t tenant.Name) (*Snapshot, erro
 			return nil, err
 		}
 		// A refresh that another request began before this one asked may be too old; the next is not.
-		if l.changes >= changes && p.trusted(l, asked) {
+		if l.changes >= changes && trusted(l, asked) {
 			return l.snapshot, nil
 		}
 	}
@@ -130,11 +142,14 @@ func (p *Policies) entry(t tenant.Name) *entry {
 
 func (p *Policies) now() time.Duration { return time.Since(p.start) }
 
+// checkedSince says whether the snapshot was known to be the newest after the request began.
+func checkedSince(l *loaded, asked time.Duration) bool { return l.checked >= asked }
+
 // trusted says whether the snapshot can be taken for the newest without asking.
 func (p *Policies) trusted(l *loaded, now time.Duration) bool {
 	gap, age := time.Duration(p.gap.Load()), now-l.checked
 	switch {
-	case age <= 0: // read since the request began
+	case checkedSince(l, now):
 		return true
 	case l.checked < gap:
 		return false

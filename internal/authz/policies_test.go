@@ -172,6 +172,18 @@ func TestAChangeCountsOnEveryReplicaWithinASecond(t *testing.T) {
 	}
 }
 
+func TestAFreshGrantCountsForTheVeryNextRequest(t *testing.T) {
+	w := newWorld(t)
+	p := w.replica()
+	w.within(p, apierr.Denied, "zhou", "cases", "get")
+	for range 50 {
+		w.grant("zhou", "bureau_admin")
+		w.wantAllowed(p, "zhou", "cases", "get")
+		w.revoke("zhou")
+		w.within(p, apierr.Denied, "zhou", "cases", "get")
+	}
+}
+
 func TestARevocationCountsWithinASecondThoughNoNotificationCame(t *testing.T) {
 	w := newWorld(t)
 	w.grant("zhou", "bureau_admin")
