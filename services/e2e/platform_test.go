@@ -1,0 +1,172 @@
+// Package e2e tests the platform from outside: booted as it is served, on a real PostgreSQL, spoken to through its doors.
+package e2e_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"circle15.dev/internal/config"
+	"circle15.dev/internal/issuer"
+	"circle15.dev/internal/tenant"
+	"circle15.dev/internal/testenv"
+	"circle15.dev/services/demo/local"
+	"circle15.dev/services/platform"
+)
+
+// serveEnv makes this test program serve the platform instead of testing: its value is database URL, REST address and
+// the issuer's folder.
+const serveEnv = "E2E_SERVE"
+
+func TestMain(m *testing.M) {
+	for env, run := range map[string]func([]string) error{serveEnv: serveAsChild, demoEnv: demoAsChild} {
+		if args := os.Getenv(env); args != "" {
+			if err := run(strings.Split(args, " ")); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// running is a platform at work.
+type running struct {
+	rest, grpc string // "http://127.0.0.1:…" and "127.0.0.1:…"
+	issuer     *issuer.Issuer
+}
+
+// token is one of the built-in issuer.
+func (p *running) token(t *testing.T, subject string, tenants ...tenant.Name) string {
+	t.Helper()
+	token, err := p.issuer.Mint(issuer.Claims{Subject: subject, Tenants: tenants, Lifetime: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// boot runs the platform in this process until the test ends.
+func boot(t *testing.T) *running {
+	t.Helper()
+	signer, err := issuer.Open(t.TempDir(), "http://127.0.0.1/issuer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := newPlatform(t.Context(), testenv.Provisioned(t).AppURL, "127.0.0.1:0", signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("the platform ended with %v", err)
+		}
+	})
+	return &running{rest: "http://" + p.HTTPAddr(), grpc: p.GRPCAddr(), issuer: signer}
+}
+
+func newPlatform(ctx context.Context, databaseURL, http string, signer *issuer.Issuer) (*platform.Platform, error) {
+	c := config.Default()
+	c.HTTP, c.GRPC, c.Admin = http, "127.0.0.1:0", ""
+	c.Database.URL, c.PageToken.Key = config.Secret(databaseURL), "a key of the end-to-end tests alone"
+	c.Drain.Delay = 0
+	return platform.New(ctx, platform.Options{Config: c, Issuer: signer, Logger: slog.New(slog.DiscardHandler)})
+}
+
+// provisionHaikou makes the tenants of the demo.
+func provisionHaikou(t *testing.T) {
+	t.Helper()
+	if err := local.Provision(t.Context(), testenv.Provisioned(t).Provisioner); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually waits for a condition that comes true without our doing.
+func eventually(t *testing.T, limit time.Duration, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %s in vain for %s", limit, what)
+		}
+	}
+}
+
+// child is a platform in a process of its own, which can be killed.
+type child struct {
+	*running
+	t       *testing.T
+	args    string // of serveAsChild
+	command *exec.Cmd
+}
+
+// startProcess serves the platform in another process on a port that stays the same.
+func startProcess(t *testing.T) *child {
+	t.Helper()
+	folder := t.TempDir()
+	address := freeAddress(t)
+	signer, err := issuer.Open(folder, "http://"+address+issuer.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &child{
+		running: &running{rest: "http://" + address, issuer: signer}, t: t,
+		args: strings.Join([]string{testenv.Provisioned(t).AppURL, address, folder}, " "),
+	}
+	c.start()
+	t.Cleanup(c.kill)
+	return c
+}
+
+// start returns when the process serves.
+func (c *child) start() {
+	c.t.Helper()
+	c.command = exec.Command(os.Args[0])
+	c.command.Env = append(os.Environ(), serveEnv+"="+c.args)
+	c.command.Stderr = os.Stderr
+	c.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := c.command.StdoutPipe()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.command.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		c.t.Fatalf("the serving process did not start: %v", err)
+	}
+}
+
+// kill ends the process as a power cut would.
+func (c *child) kill() {
+	_ = c.command.Process.Kill()
+	_ = c.command.Wait()
+}
+
+// serveAsChild is the other process: it serves until it is killed, and says so on standard output.
+func serveAsChild(args []string) error {
+	signer, err := issuer.Load(args[2])
+	if err != nil {
+		return err
+	}
+	p, err := newPlatform(context.Background(), args[0], args[1], signer)
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(os.Stdout, "serving\n"); err != nil {
+		return err
+	}
+	return p.Run(context.Background())
+}
