@@ -22,10 +22,10 @@ const DefaultSkew = time.Minute
 
 // Config is what tokens are accepted.
 type Config struct {
-	Issuers []Issuer
-	Skew    time.Duration     // zero means DefaultSkew
-	Client  http.RoundTripper // for discovery and key sets; nil means http.DefaultTransport
-	Now     func() time.Time  // nil means time.Now
+	Issuers   []Issuer
+	Skew      time.Duration     // zero means DefaultSkew
+	Transport http.RoundTripper // for discovery and key sets; nil means http.DefaultTransport
+	Now       func() time.Time  // nil means time.Now
 }
 
 // Issuer is one trusted OpenID Connect issuer.
@@ -58,8 +58,8 @@ func (c Config) withDefaults() Config {
 	if c.Skew == 0 {
 		c.Skew = DefaultSkew
 	}
-	if c.Client == nil {
-		c.Client = http.DefaultTransport
+	if c.Transport == nil {
+		c.Transport = http.DefaultTransport
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -74,7 +74,7 @@ func (c Config) issuers() (map[string]*issuer, error) {
 	if c.Skew < 0 || c.Skew > 10*time.Minute {
 		return nil, fmt.Errorf("clock skew %s: want 0 to 10 minutes", c.Skew)
 	}
-	client := &http.Client{Transport: boundedTransport{c.Client}, Timeout: fetchTimeout}
+	client := &http.Client{Transport: boundedTransport{c.Transport}, Timeout: fetchTimeout}
 	byURL := map[string]*issuer{}
 	for _, i := range c.Issuers {
 		if err := i.check(); err != nil {

@@ -46,8 +46,9 @@ func ofRPCs(t *testing.T) map[authz.Permission]bool {
 }
 
 func TestThePermissionsAreThoseOfTheRPCs(t *testing.T) {
-	want, got := []string{}, []string{}
-	for p := range ofRPCs(t) {
+	rpcs := ofRPCs(t)
+	want, got := make([]string, 0, len(rpcs)), make([]string, 0, len(rpcs))
+	for p := range rpcs {
 		want = append(want, p.String())
 	}
 	for _, p := range authz.Permissions() {

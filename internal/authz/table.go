@@ -3,6 +3,7 @@ package authz
 import (
 	"cmp"
 	"crypto/sha256"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -50,12 +51,7 @@ func (g grid) each(f func(cell int, resource, action string) error) error {
 }
 
 func keys(m map[string]int) []string {
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+	return slices.Sorted(maps.Keys(m))
 }
 
 // table is what casbin answers to a holder of one role: the level for each cell, empty where it denies. It does not
@@ -150,17 +146,23 @@ func (c *Compiler) shape(tables []*table) *shape {
 }
 
 func newShape(tables []*table) *shape {
-	resources, actions := []string{}, []string{}
-	for _, t := range tables {
-		resources, actions = append(resources, keys(t.resources)...), append(actions, keys(t.actions)...)
-	}
-	s := &shape{grid: newGrid(resources, actions)}
+	s := &shape{grid: join(tables)}
 	s.numbers = make([]uint16, s.cells())
 	_ = s.each(func(cell int, resource, action string) error { // the callback returns no error
 		s.numbers[cell] = s.number(widest(tables, resource, action))
 		return nil
 	})
 	return s
+}
+
+// join is a grid with the cells of all the tables.
+func join(tables []*table) grid {
+	var resources, actions []string
+	for _, t := range tables {
+		resources = slices.AppendSeq(resources, maps.Keys(t.resources))
+		actions = slices.AppendSeq(actions, maps.Keys(t.actions))
+	}
+	return newGrid(resources, actions)
 }
 
 // widest is the widest level among the tables and which of them give it.

@@ -20,23 +20,29 @@ type discovery struct {
 func (i *Issuer) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+Path+"/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, discovery{
+		document, err := json.Marshal(discovery{
 			Issuer:       i.url,
 			JWKSURI:      i.url + "/keys",
 			ResponseType: []string{"id_token"},
 			SubjectTypes: []string{"public"},
 			Algorithms:   []string{string(jose.ES256)},
 		})
+		answer(w, document, err)
 	})
 	mux.HandleFunc("GET "+Path+"/keys", func(w http.ResponseWriter, r *http.Request) {
 		keys, _ := i.Keys(r.Context(), "") // held in memory: never fails
-		answer(w, jose.JSONWebKeySet{Keys: keys})
+		document, err := json.Marshal(jose.JSONWebKeySet{Keys: keys})
+		answer(w, document, err)
 	})
 	return mux
 }
 
-func answer[T any](w http.ResponseWriter, document T) {
+func answer(w http.ResponseWriter, document []byte, err error) {
+	if err != nil {
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "public, max-age=60")
-	_ = json.NewEncoder(w).Encode(document) // fails only when the client is gone
+	_, _ = w.Write(document) // fails only when the client is gone
 }

@@ -36,7 +36,7 @@ func TestTheAuditTrailIsReadNewestFirstPageByPage(t *testing.T) {
 		for _, e := range page.GetAuditEvents() {
 			hours = append(hours, e.GetEventTime().AsTime().Hour())
 		}
-		if req.PageToken = page.GetNextPageToken(); req.PageToken == "" {
+		if req.PageToken = page.GetNextPageToken(); req.GetPageToken() == "" {
 			break
 		}
 	}

@@ -134,7 +134,7 @@ func TestGrantsAreListedPageByPage(t *testing.T) {
 		for _, g := range page.GetRoleGrants() {
 			seen[g.GetSubject()] = true
 		}
-		if req.PageToken = page.GetNextPageToken(); req.PageToken == "" {
+		if req.PageToken = page.GetNextPageToken(); req.GetPageToken() == "" {
 			if len(seen) != 5 || pages != 3 {
 				t.Errorf("%d grants on %d pages", len(seen), pages)
 			}

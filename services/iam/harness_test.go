@@ -152,7 +152,10 @@ func (s *scene) call(method, path, subject, body string, out any) int {
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp := ok(http.DefaultClient.Do(req))(s.T)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.Fatal(err)
+	}
 	defer func() { _ = resp.Body.Close() }()
 	content := ok(io.ReadAll(resp.Body))(s.T)
 	if out != nil {

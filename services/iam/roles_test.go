@@ -57,7 +57,7 @@ func TestRolesAreListedPageByPage(t *testing.T) {
 		for _, role := range page.GetRoles() {
 			names = append(names, role.GetName())
 		}
-		if req.PageToken = page.GetNextPageToken(); req.PageToken == "" {
+		if req.PageToken = page.GetNextPageToken(); req.GetPageToken() == "" {
 			break
 		}
 	}
