@@ -14,11 +14,11 @@ import (
 )
 
 // readSecrets reads the files that hold secrets.
-func (c *Config) readSecrets() error {
-	errs := []error{
+func readSecrets(c *Config) error {
+	errs := make([]error, 0, 2+len(c.Clusters))
+	errs = append(errs,
 		readSecret("database.url", &c.Database.URL, c.Database.URLFile),
-		readSecret("pageToken.key", &c.PageToken.Key, c.PageToken.KeyFile),
-	}
+		readSecret("pageToken.key", &c.PageToken.Key, c.PageToken.KeyFile))
 	for name, cluster := range c.Clusters {
 		errs = append(errs, readSecret("clusters."+name+".url", &cluster.URL, cluster.URLFile))
 		c.Clusters[name] = cluster
@@ -33,7 +33,7 @@ func readSecret(key string, secret *Secret, file string) error {
 	case *secret != "":
 		return fmt.Errorf("both %s and %sFile are set: set one", key, key)
 	}
-	data, err := os.ReadFile(file) //nolint:gosec // the file that who starts the process names
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("the setting %sFile: %w", key, err)
 	}
@@ -52,7 +52,7 @@ const (
 
 // check says what is wrong with the settings by themselves; whether a database and an issuer are set is the matter of
 // who needs them.
-func (c *Config) check() error {
+func check(c *Config) error {
 	var errs []error
 	wrong := func(key, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("the setting %q: %s", key, fmt.Sprintf(format, args...)))
@@ -79,7 +79,7 @@ func (c *Config) check() error {
 	if c.Limits.RequestsPerSecond < 0 {
 		wrong("limits.requestsPerSecond", "want 0 or more, not %d", c.Limits.RequestsPerSecond)
 	}
-	c.checkDurations(wrong)
+	checkDurations(c, wrong)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		wrong("log.level", "want debug, info, warn or error, not %q", c.Log.Level)
 	}
@@ -90,7 +90,7 @@ func (c *Config) check() error {
 	return errors.Join(errs...)
 }
 
-func (c *Config) checkDurations(wrong func(key, format string, args ...any)) {
+func checkDurations(c *Config, wrong func(key, format string, args ...any)) {
 	for key, d := range map[string]time.Duration{
 		"limits.time": c.Limits.Time, "limits.readHeader": c.Limits.ReadHeader, "limits.readBody": c.Limits.ReadBody,
 		"limits.idle": c.Limits.Idle, "drain.timeout": c.Drain.Timeout,
@@ -116,7 +116,7 @@ func checkAddress(address string) error {
 }
 
 // ServerLimits are the limits as the doors take them.
-func (c *Config) ServerLimits() rpcserver.Limits {
+func (c Config) ServerLimits() rpcserver.Limits {
 	l := c.Limits
 	return rpcserver.Limits{
 		Body: l.Body, Header: l.Header, URL: l.URL, Depth: l.Depth,
@@ -125,7 +125,7 @@ func (c *Config) ServerLimits() rpcserver.Limits {
 }
 
 // ClusterURLs are the connection URLs of the database clusters by name.
-func (c *Config) ClusterURLs() map[string]string {
+func (c Config) ClusterURLs() map[string]string {
 	if len(c.Clusters) == 0 {
 		return map[string]string{"default": c.Database.URL.Reveal()}
 	}

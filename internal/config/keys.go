@@ -72,9 +72,9 @@ func secretKeys(values map[string]any, config reflect.Type, prefix string) []str
 }
 
 func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
-	for i := range t.NumField() {
-		if t.Field(i).Tag.Get("koanf") == key {
-			return t.Field(i), true
+	for field := range t.Fields() {
+		if field.Tag.Get("koanf") == key {
+			return field, true
 		}
 	}
 	return reflect.StructField{}, false

@@ -76,10 +76,10 @@ func Load(flags *pflag.FlagSet, environ []string) (Config, error) {
 	if err := decode(k, &config); err != nil {
 		return Config{}, err
 	}
-	if err := config.readSecrets(); err != nil {
+	if err := readSecrets(&config); err != nil {
 		return Config{}, err
 	}
-	return config, config.check()
+	return config, check(&config)
 }
 
 func fileOf(flags *pflag.FlagSet, environ []string) string {
@@ -101,7 +101,7 @@ func fromFile(path string) (map[string]any, error) {
 	if path == "" {
 		return nil, nil
 	}
-	data, err := os.ReadFile(path) //nolint:gosec // the file that who starts the process names
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("the configuration file cannot be read: %w", err)
 	}
@@ -211,8 +211,7 @@ func decode(k *koanf.Koanf, config *Config) error {
 	if err == nil {
 		return nil
 	}
-	var wrong *mapstructure.DecodeError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*mapstructure.DecodeError](err); ok {
 		return fmt.Errorf("the setting %q has a value of the wrong type: %w", wrong.Name(), wrong.Unwrap())
 	}
 	return err

@@ -57,7 +57,7 @@ func newSetting(key string, field reflect.StructField, value reflect.Value) Sett
 	}
 	if !value.IsZero() {
 		s.Default = fmt.Sprint(value.Interface())
-		if d, ok := value.Interface().(time.Duration); ok {
+		if d, ok := reflect.TypeAssert[time.Duration](value); ok {
 			s.Default = shortDuration(d)
 		}
 	}
@@ -106,8 +106,7 @@ func Table() string {
 	}
 	out.WriteString("\nEach entry of `issuers` has:\n\n| Key | What it is |\n| --- | --- |\n")
 	issuer := reflect.TypeFor[Issuer]()
-	for i := range issuer.NumField() {
-		field := issuer.Field(i)
+	for field := range issuer.Fields() {
 		fmt.Fprintf(&out, "| `%s` | %s |\n", field.Tag.Get("koanf"), field.Tag.Get("doc"))
 	}
 	return out.String()

@@ -23,7 +23,7 @@ func merge(files []string) (*document, error) {
 		schemas: object(),
 	}
 	for _, file := range files {
-		data, err := os.ReadFile(file) //nolint:gosec // a file that buf generated
+		data, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
@@ -30,16 +31,14 @@ func set(n *yaml.Node, key string, value *yaml.Node) {
 	n.Content = append(n.Content, text(key), value)
 }
 
-// remove takes a key out of a mapping and returns its value.
-func remove(n *yaml.Node, key string) *yaml.Node {
+// remove takes a key out of a mapping.
+func remove(n *yaml.Node, key string) {
 	for i := 0; n != nil && i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == key {
-			value := n.Content[i+1]
 			n.Content = append(n.Content[:i], n.Content[i+2:]...)
-			return value
+			return
 		}
 	}
-	return nil
 }
 
 // each calls f for every key of a mapping, on a copy of the list, so that f may change the mapping.
@@ -125,12 +124,10 @@ func order(n *yaml.Node, first ...string) {
 		}
 	}
 	each(n, func(key string, value *yaml.Node) {
-		for _, k := range first {
-			if k == key {
-				return
-			}
+		if slices.Contains(first, key) {
+			return
 		}
 		back = append(back, text(key), value)
 	})
-	n.Content = append(front, back...)
+	n.Content = slices.Concat(front, back)
 }

@@ -12,22 +12,26 @@ import (
 
 const introduction = `The REST door of Circle15. Every operation is the gRPC method of the same name as well, on the gRPC door.
 
-**Tokens.** Send ` + "`Authorization: Bearer <token>`" + `, an OpenID Connect token of an issuer that the platform trusts. The tenant
-comes from the token; a token of several tenants picks one of them with the header ` + "`Circle15-Tenant`" + `.
+**Tokens.** Send ` + "`Authorization: Bearer <token>`" + `, an OpenID Connect token of an issuer that the platform
+trusts. The tenant comes from the token; a token of several tenants picks one of them with the header
+` + "`Circle15-Tenant`" + `.
 
-**Errors** are problem documents (RFC 9457, ` + "`application/problem+json`" + `). ` + "`errors`" + ` names every field at fault by its path in the
-request message: a body that stands for one field of it, like the station of CreateStation, has that field's name before its own
-(` + "`station.displayName`" + `). ` + "`instance`" + ` holds the trace id, by which the logs find the request.
+**Errors** are problem documents (RFC 9457, ` + "`application/problem+json`" + `). ` + "`errors`" + ` names every field at
+fault by its path in the request message: a body that stands for one field of it, like the station of CreateStation, has that
+field's name before its own (` + "`station.displayName`" + `). ` + "`instance`" + ` holds the trace id, by which the logs find the
+request.
 
-**Writing safely.** Send an ` + "`Idempotency-Key`" + ` with every write: when the answer got lost, sending the same again returns the stored
-answer with ` + "`Idempotent-Replayed: true`" + `, and writes nothing. The same key with another body is refused, and so is one whose first
-request is still running. Send a resource's ` + "`ETag`" + ` as ` + "`If-Match`" + ` to refuse a write on what has changed since (412).
+**Writing safely.** Send an ` + "`Idempotency-Key`" + ` with every write: when the answer got lost, sending the same again returns
+the stored answer with ` + "`Idempotent-Replayed: true`" + `, and writes nothing. The same key with another body is refused, and so
+is one whose first request is still running. Send a resource's ` + "`ETag`" + ` as ` + "`If-Match`" + ` to refuse a write on what has
+changed since (412).
 
-**Lists** are ordered by id and come in pages: ` + "`pageSize`" + ` (50 when absent, at most 500) and ` + "`pageToken`" + `, which is the
+**Lists** come in pages: ` + "`pageSize`" + ` (50 when absent, at most 500) and ` + "`pageToken`" + `, which is the
 ` + "`nextPageToken`" + ` of the page before, with the same filter.
 
-**JSON.** Names are lowerCamel. Unknown fields and unknown query parameters are refused. Absent and default values are the same;
-answers show defaults. 64-bit integers are strings, as in all of protobuf's JSON; counts are 32-bit and numbers. Creating answers 200.`
+**JSON.** Names are lowerCamel. Unknown fields and unknown query parameters are refused. Absent and default values are the
+same; answers show defaults. 64-bit integers are strings, as in all of protobuf's JSON; counts are 32-bit and numbers.
+Creating answers 200.`
 
 func info() *yaml.Node {
 	return object(

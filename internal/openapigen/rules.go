@@ -153,8 +153,10 @@ func applyRange[N int32 | int64](schema *yaml.Node, b bounds[N]) {
 		key   string
 		value N
 	}{
-		{b.hasGt, "exclusiveMinimum", b.gt}, {b.hasGte, "minimum", b.gte},
-		{b.hasLt, "exclusiveMaximum", b.lt}, {b.hasLte, "maximum", b.lte},
+		{b.hasGt, "exclusiveMinimum", b.gt},
+		{b.hasGte, "minimum", b.gte},
+		{b.hasLt, "exclusiveMaximum", b.lt},
+		{b.hasLte, "maximum", b.lte},
 	} {
 		if bound.has {
 			set(schema, bound.key, number(bound.value))

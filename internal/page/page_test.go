@@ -45,9 +45,9 @@ func newRequest(t testing.TB, messageName string) listRequest {
 		}
 	}
 	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
-		Name: proto.String("test.proto"), Package: proto.String("test"), Syntax: proto.String("proto3"),
+		Name: new("test.proto"), Package: new("test"), Syntax: new("proto3"),
 		MessageType: []*descriptorpb.DescriptorProto{{
-			Name: proto.String(messageName),
+			Name: new(messageName),
 			Field: []*descriptorpb.FieldDescriptorProto{
 				field("page_size", 1, descriptorpb.FieldDescriptorProto_TYPE_INT32),
 				field("page_token", 2, descriptorpb.FieldDescriptorProto_TYPE_STRING),

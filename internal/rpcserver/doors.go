@@ -27,7 +27,7 @@ func newGRPCServer(o Options, ch *chain, healthServer *health.Server) *grpc.Serv
 		grpc.UnaryInterceptor(ch.unary(doorGRPC)),
 		grpc.StreamInterceptor(ch.stream(doorGRPC)),
 		grpc.MaxRecvMsgSize(limits.Body),
-		grpc.MaxHeaderListSize(uint32(min(limits.Header, math.MaxUint32))), //nolint:gosec // bounded above, positive by configuration
+		grpc.MaxHeaderListSize(uint32(min(limits.Header, math.MaxUint32))),
 		grpc.MaxConcurrentStreams(1000),
 		grpc.ConnectionTimeout(10 * time.Second),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,10 +108,10 @@ func TestBothDoorsAnswerAlike(t *testing.T) {
 	same(t, "1", nil, good...)
 	same(t, someID, headers{"Authorization": ""})
 	same(t, someID, headers{"Authorization": "Bearer bad"}, "authorization", "Bearer bad")
-	same(t, someID, headers{"Circle15-Tenant": "sanya"}, append(good, "circle15-tenant", "sanya")...)
+	same(t, someID, headers{"Circle15-Tenant": "sanya"}, slices.Concat(good, []string{"circle15-tenant", "sanya"})...)
 	both := []string{"authorization", "Bearer " + bothToken}
 	same(t, someID, headers{"Authorization": "Bearer " + bothToken}, both...)
-	same(t, someID, headers{"Authorization": "Bearer " + bothToken, "Circle15-Tenant": "sanya"}, append(both, "circle15-tenant", "sanya")...)
+	same(t, someID, headers{"Authorization": "Bearer " + bothToken, "Circle15-Tenant": "sanya"}, slices.Concat(both, []string{"circle15-tenant", "sanya"})...)
 }
 
 func TestWhatIsPrivateInAnErrorIsToldAtNoDoor(t *testing.T) {
@@ -249,7 +250,7 @@ func TestAnAnswerHasItsTagAndHeaders(t *testing.T) {
 	s := start(t, options(service))
 	const body = `{"metDate":"2021-05-12","outcome":"已解决"}`
 	got := s.send("POST", "/v1/needs/"+someID+":meet", body, headers{"If-Match": `"7"`})
-	if got.status != 200 || got.header.Get("Etag") != `"8"` || got.header.Get("Idempotent-Replayed") != "true" {
+	if got.status != 200 || got.header.Get("ETag") != `"8"` || got.header.Get("Idempotent-Replayed") != "true" {
 		t.Errorf("status %d, headers %v", got.status, got.header)
 	}
 	for name := range got.header {
@@ -271,7 +272,7 @@ func TestAConditionalGetOfTheSameRevisionIsNotSentAgain(t *testing.T) {
 	s := start(t, options(echoing()))
 	for condition, want := range map[string]int{`"7"`: 304, `W/"7"`: 304, `"6", "7"`: 304, `*`: 304, `"6"`: 200, `7`: 200} {
 		got := s.send("GET", stations+"/"+someID, "", headers{"If-None-Match": condition})
-		if got.status != want || got.header.Get("Etag") != `"7"` || want == 304 && len(got.body) > 0 {
+		if got.status != want || got.header.Get("ETag") != `"7"` || want == 304 && len(got.body) > 0 {
 			t.Errorf("If-None-Match %s: status %d, want %d; headers %v, body %q", condition, got.status, want, got.header, got.body)
 		}
 	}
@@ -417,7 +418,7 @@ func TestATakenAddressIsAClearError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = server.Listen()
+	err = server.Listen(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "the address is in use") || !strings.Contains(err.Error(), s.HTTPAddr()) {
 		t.Errorf("got %v", err)
 	}

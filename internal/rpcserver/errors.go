@@ -12,9 +12,8 @@ import (
 
 // publicError is err as an error that may be shown to a caller. What is not one of ours is kept as its private cause.
 func publicError(err error) *apierr.Error {
-	var e *apierr.Error
-	if errors.As(err, &e) {
-		if e == err {
+	if e, ok := errors.AsType[*apierr.Error](err); ok {
+		if errors.Is(err, e) {
 			return e
 		}
 		// Wrapped on the way: the caller sees the same, the log sees the wrapping too.

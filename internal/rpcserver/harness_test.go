@@ -151,7 +151,7 @@ func start(t testing.TB, o rpcserver.Options) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := server.Listen(); err != nil {
+	if err := server.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -46,7 +46,7 @@ func TestADrainLetsRequestsInFlightEnd(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.stop() }()
 	waitFor(t, "the listener to close", func() bool {
-		_, err := http.Get("http://" + s.HTTPAddr() + "/healthz") //nolint:bodyclose,noctx // no answer is wanted
+		_, err := http.Get("http://" + s.HTTPAddr() + "/healthz") //nolint:bodyclose // no answer is wanted
 		return err != nil
 	})
 	select {
@@ -74,7 +74,7 @@ func TestADrainIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := server.Listen(); err != nil {
+	if err := server.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -177,8 +177,7 @@ func TestAStreamGoesThroughTheSameChain(t *testing.T) {
 
 // kindOf is the kind of a call's error: in process the error itself, at the gRPC door the reason of its status.
 func kindOf(err error) apierr.Kind {
-	var e *apierr.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*apierr.Error](err); ok {
 		return e.Kind
 	}
 	return apierr.Kind(outcomeOf(err).kind)

@@ -55,7 +55,7 @@ func compileMethods(services []*grpc.ServiceDesc) (methodTable, error) {
 }
 
 func methodNames(s *grpc.ServiceDesc) []string {
-	var names []string
+	names := make([]string, 0, len(s.Methods)+len(s.Streams))
 	for _, m := range s.Methods {
 		names = append(names, m.MethodName)
 	}

@@ -1,6 +1,7 @@
 package rpcserver
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 
@@ -21,9 +22,7 @@ func (s *Server) routes(gateway http.Handler) http.Handler {
 		"/readyz":       s.readyz(),
 		"/openapi.yaml": http.HandlerFunc(serveOpenAPI),
 	}
-	for path, page := range docs.Pages() {
-		pages[path] = page
-	}
+	maps.Copy(pages, docs.Pages())
 	traced := s.traced(gateway)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if mounted := s.options.Mounts[firstSegment(r.URL.Path)]; mounted != nil {

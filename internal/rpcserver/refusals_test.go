@@ -199,7 +199,7 @@ func TestARefusalSaysWhatIsAllowed(t *testing.T) {
 func TestEveryFaultOfARequestIsNamedAtOnce(t *testing.T) {
 	s := start(t, options(echoing()))
 	p := s.send("POST", stations, `{"divisionCode":"1","phone":"`+strings.Repeat("5", 40)+`"}`, nil).problem(t)
-	var fields []string
+	fields := make([]string, 0, len(p.Errors))
 	for _, e := range p.Errors {
 		fields = append(fields, e.Field)
 	}

@@ -143,28 +143,28 @@ func (r *recorder) RegisterService(desc *grpc.ServiceDesc, implementation any) {
 }
 
 // Listen binds the addresses, so that a taken one is known before anything else begins. Run calls it if need be.
-func (s *Server) Listen() error {
+func (s *Server) Listen(ctx context.Context) error {
 	if s.listeners.http != nil {
 		return nil
 	}
 	var err error
-	if s.listeners.http, err = listen("the REST door", s.options.HTTP, "http"); err != nil {
+	if s.listeners.http, err = listen(ctx, "the REST door", s.options.HTTP, "http"); err != nil {
 		return err
 	}
-	if s.listeners.grpc, err = listen("the gRPC door", s.options.GRPC, "grpc"); err != nil {
+	if s.listeners.grpc, err = listen(ctx, "the gRPC door", s.options.GRPC, "grpc"); err != nil {
 		return errors.Join(err, s.listeners.http.Close())
 	}
 	if s.admin == nil {
 		return nil
 	}
-	if s.listeners.admin, err = listen("metrics and profiles", s.options.Admin, "admin"); err != nil {
+	if s.listeners.admin, err = listen(ctx, "metrics and profiles", s.options.Admin, "admin"); err != nil {
 		return errors.Join(err, s.listeners.http.Close(), s.listeners.grpc.Close())
 	}
 	return nil
 }
 
-func listen(what, address, setting string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
+func listen(ctx context.Context, what, address, setting string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	switch {
 	case err == nil:
 		return l, nil
@@ -196,7 +196,7 @@ func (s *Server) AdminAddr() string {
 // Run serves until ctx ends, then drains: it turns unready, waits for balancers to notice, lets the requests in flight
 // end and closes. It returns an error where a door broke or requests had to be cut off.
 func (s *Server) Run(ctx context.Context) error {
-	if err := s.Listen(); err != nil {
+	if err := s.Listen(ctx); err != nil {
 		return err
 	}
 	broken := make(chan error, 3)
@@ -207,9 +207,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	select {
 	case <-ctx.Done():
-		return s.drain()
+		return s.drain(ctx)
 	case err := <-broken:
-		return errors.Join(err, s.drain())
+		return errors.Join(err, s.drain(ctx))
 	}
 }
 
@@ -230,12 +230,12 @@ func serveHTTP(server *http.Server, l net.Listener) error {
 }
 
 // drain stops the doors. The admin listener goes last, so that the drain can be watched.
-func (s *Server) drain() error {
+func (s *Server) drain(ctx context.Context) error {
 	s.draining.Store(true)
 	s.health.Shutdown()
 	s.options.Logger.Info("draining", "delay", s.options.Drain.Delay, "timeout", s.options.Drain.Timeout)
 	time.Sleep(s.options.Drain.Delay)
-	ctx, cancel := context.WithTimeout(context.Background(), s.options.Drain.Timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.Drain.Timeout)
 	defer cancel()
 	grpcDone := make(chan error, 1)
 	go func() { grpcDone <- s.drainGRPC(ctx) }()

@@ -16,7 +16,7 @@ type Service interface {
 	// Name is the service's short name, as in "circle15 serve cases".
 	Name() string
 	// RegisterGRPC registers the implementation.
-	RegisterGRPC(grpc.ServiceRegistrar)
+	RegisterGRPC(registrar grpc.ServiceRegistrar)
 	// RegisterGateway registers the REST handlers, which call the service over conn.
 	RegisterGateway(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnInterface) error
 }

@@ -35,13 +35,13 @@ func newTestService(t *testing.T, name string, authorization *optionsv1.Authoriz
 		proto.SetExtension(options, optionsv1.E_Authorization, authorization)
 	}
 	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
-		Name: proto.String("circle15/test/v1/" + name + ".proto"), Package: proto.String("circle15.test.v1"), Syntax: proto.String("proto3"),
+		Name: new("circle15/test/v1/" + name + ".proto"), Package: new("circle15.test.v1"), Syntax: new("proto3"),
 		Dependency: []string{"circle15/registry/v1/registry.proto", "circle15/options/v1/options.proto"},
 		Service: []*descriptorpb.ServiceDescriptorProto{{
-			Name: proto.String(name),
+			Name: new(name),
 			Method: []*descriptorpb.MethodDescriptorProto{{
-				Name: proto.String("Exchange"), ClientStreaming: proto.Bool(true), ServerStreaming: proto.Bool(true),
-				InputType: proto.String(".circle15.registry.v1.GetStationRequest"), OutputType: proto.String(".circle15.registry.v1.Station"),
+				Name: new("Exchange"), ClientStreaming: new(true), ServerStreaming: new(true),
+				InputType: new(".circle15.registry.v1.GetStationRequest"), OutputType: new(".circle15.registry.v1.Station"),
 				Options: options,
 			}},
 		}},

@@ -44,7 +44,7 @@ func Setup(ctx context.Context, version string, logger *slog.Logger) (*Telemetry
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { logger.Warn("telemetry", "error", err) }))
 	// Only trace context: baggage would let any client put its own values into our traces.
 	otel.SetTextMapPropagator(propagation.TraceContext{})
-	about, err := describe(version)
+	about, err := describe(ctx, version)
 	if err != nil {
 		return nil, err
 	}
@@ -60,9 +60,9 @@ func Setup(ctx context.Context, version string, logger *slog.Logger) (*Telemetry
 }
 
 // describe is the resource of all signals; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES go before ours.
-func describe(version string) (*resource.Resource, error) {
+func describe(ctx context.Context, version string) (*resource.Resource, error) {
 	ours := resource.NewSchemaless(semconv.ServiceName("circle15"), semconv.ServiceVersion(version))
-	fromEnv, err := resource.New(context.Background(), resource.WithFromEnv())
+	fromEnv, err := resource.New(ctx, resource.WithFromEnv())
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
@@ -105,10 +105,10 @@ func (t *Telemetry) setupTraces(ctx context.Context, about *resource.Resource) e
 const shutdownLimit = 5 * time.Second
 
 // Shutdown sends what is left.
-func (t *Telemetry) Shutdown() error {
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownLimit)
+func (t *Telemetry) Shutdown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, shutdownLimit)
 	defer cancel()
-	var errs []error
+	errs := make([]error, 0, len(t.stops))
 	for _, stop := range t.stops {
 		errs = append(errs, stop(ctx))
 	}

@@ -49,7 +49,7 @@ func New(ctx context.Context, o Options) (_ *Platform, err error) {
 	p.stop = stop
 	defer func() {
 		if err != nil {
-			p.Close()
+			p.Close() //nolint:contextcheck // ctx may have ended, and that is why
 		}
 	}()
 	chosen, err := choose(o.Services)
@@ -74,7 +74,7 @@ func New(ctx context.Context, o Options) (_ *Platform, err error) {
 	if p.server, err = rpcserver.New(p.serverOptions(o, parts.build(chosen), verifier, policies)); err != nil {
 		return nil, err
 	}
-	return p, p.server.Listen()
+	return p, p.server.Listen(ctx)
 }
 
 func newVerifier(o Options) (*authn.Verifier, error) {
@@ -145,7 +145,7 @@ func (p *Platform) serverOptions(o Options, services []rpcserver.Service, v *aut
 
 // Run serves until ctx ends, drains, and closes the Platform. An error is about what broke on the way.
 func (p *Platform) Run(ctx context.Context) error {
-	defer p.Close()
+	defer p.Close() //nolint:contextcheck // ctx has ended by then
 	p.logger.Info("serving", "http", p.HTTPAddr(), "grpc", p.GRPCAddr(), "admin", p.AdminAddr(), "version", version.Version)
 	if err := p.server.Run(ctx); err != nil {
 		return err
@@ -179,7 +179,7 @@ func (p *Platform) Close() {
 		p.directory.Close()
 	}
 	if p.telemetry != nil {
-		if err := p.telemetry.Shutdown(); err != nil {
+		if err := p.telemetry.Shutdown(context.Background()); err != nil {
 			p.logger.Warn("telemetry", "error", fmt.Errorf("the last spans: %w", err))
 		}
 	}

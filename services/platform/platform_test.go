@@ -176,9 +176,11 @@ func TestWhatKeepsThePlatformFromStartingIsToldInASentence(t *testing.T) {
 		"a wrong password": {func(o *platform.Options) {
 			o.Config.Database.URL = config.Secret(strings.Replace(o.Config.Database.URL.Reveal(), testenv.Password, "secret", 1))
 		}, "is refused"},
-		"no issuer":      {func(o *platform.Options) { o.Issuer = nil }, "no token issuer is configured"},
-		"a wrong issuer": {func(o *platform.Options) { o.Config.Issuers = []config.Issuer{{URL: "http://example.org", Audience: "x"}} }, "https"},
-		"a taken port":   {func(o *platform.Options) { o.Config.HTTP = taken(t) }, "the address is in use"},
+		"no issuer": {func(o *platform.Options) { o.Issuer = nil }, "no token issuer is configured"},
+		"a wrong issuer": {func(o *platform.Options) {
+			o.Config.Issuers = []config.Issuer{{URL: "http://example.org", Audience: "x"}}
+		}, "https"},
+		"a taken port": {func(o *platform.Options) { o.Config.HTTP = taken(t) }, "the address is in use"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := options(t)

@@ -39,7 +39,7 @@ var makers = []struct {
 
 // Names are the names of all services.
 func Names() []string {
-	var names []string
+	names := make([]string, 0, len(makers))
 	for _, m := range makers {
 		names = append(names, m.name)
 	}

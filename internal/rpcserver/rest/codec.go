@@ -55,7 +55,7 @@ func (c *codec) decode(data []byte, v any) error {
 		field.SetZero()
 		return nil
 	}
-	message, ok := reflect.New(field.Type().Elem()).Interface().(proto.Message)
+	message, ok := reflect.TypeAssert[proto.Message](reflect.New(field.Type().Elem()))
 	if !ok {
 		return fmt.Errorf("a body cannot be a %T", v) // newBodyRule lets no such route start
 	}

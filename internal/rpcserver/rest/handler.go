@@ -151,7 +151,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 }
 
 // request is the request as the generated handler gets it: what was checked, and nothing else.
-func (x *exchange) request(r *http.Request, ctx context.Context) *http.Request { //nolint:revive // a copy of r in ctx
+func (x *exchange) request(r *http.Request, ctx context.Context) *http.Request {
 	inner := r.WithContext(ctx)
 	inner.Method = x.route.httpMethod
 	inner.Header, inner.Host, inner.RemoteAddr = nil, "", ""

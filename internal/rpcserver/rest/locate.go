@@ -35,8 +35,7 @@ const (
 type locator struct{ budget int }
 
 func malformed(err error) *apierr.Error {
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return apierr.InvalidField("body", "is not JSON: wrong at byte %d", syntax.Offset)
 	}
 	return apierr.InvalidField("body", "is not JSON")
@@ -143,8 +142,8 @@ func wanted(field protoreflect.FieldDescriptor) string {
 }
 
 func valueNames(enum protoreflect.EnumDescriptor) []string {
-	var names []string
 	values := enum.Values()
+	names := make([]string, 0, values.Len())
 	for i := range values.Len() {
 		names = append(names, string(values.Get(i).Name()))
 	}

@@ -98,8 +98,7 @@ func challenge(w http.ResponseWriter, e *apierr.Error, tokenSent bool) {
 // callError is the error of a call. One that is not ours was made by the generated code, which could not read the
 // request or lost the way to the service.
 func callError(x *exchange, err error) *apierr.Error {
-	var e *apierr.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*apierr.Error](err); ok {
 		return e
 	}
 	if status.Code(err) != codes.InvalidArgument {

@@ -59,13 +59,13 @@ type match struct {
 }
 
 // find follows the path. A literal goes before a parameter.
-func (t *router) find(u *url.URL) (match, bool) {
+func (t *router) find(u *url.URL) (*match, bool) {
 	path := u.EscapedPath()
 	if !strings.HasPrefix(path, "/") {
-		return match{}, false
+		return nil, false
 	}
-	m := match{values: make([]string, 0, 2)}
-	return m, t.root.find(path[1:], &m)
+	m := &match{values: make([]string, 0, 2)}
+	return m, t.root.find(path[1:], m)
 }
 
 func (n *node) find(path string, m *match) bool {
@@ -119,7 +119,7 @@ func (m *match) capture(part string, proceed func() bool) bool {
 }
 
 // allow is the value of the Allow header: the methods of the path.
-func (m match) allow() string {
+func (m *match) allow() string {
 	var methods []string
 	for method := range m.methods {
 		methods = append(methods, method)
