@@ -13,14 +13,14 @@ import (
 // Config is every setting of the services. The tag koanf names it, doc says what it is, secret marks what must not be
 // shown.
 type Config struct {
-	HTTP  string `doc:"address of the REST door" koanf:"http"`
-	GRPC  string `doc:"address of the gRPC door" koanf:"grpc"`
+	HTTP  string `doc:"address of the REST door"                                             koanf:"http"`
+	GRPC  string `doc:"address of the gRPC door"                                             koanf:"grpc"`
 	Admin string `doc:"address of metrics and profiles, for operators alone; empty for none" koanf:"admin"`
-	Data  string `doc:"data folder of the demo" koanf:"data"`
+	Data  string `doc:"data folder of the demo"                                              koanf:"data"`
 
 	Database      Database           `koanf:"database"`
 	Clusters      map[string]Cluster `koanf:"clusters"`
-	Issuers       []Issuer           `doc:"trusted OpenID Connect issuers, below" koanf:"issuers"`
+	Issuers       []Issuer           `doc:"trusted OpenID Connect issuers, below"                              koanf:"issuers"`
 	BuiltinIssuer string             `doc:"folder of a built-in issuer to serve and trust; not for production" koanf:"builtinIssuer"`
 	PageToken     PageToken          `koanf:"pageToken"`
 	Limits        Limits             `koanf:"limits"`
@@ -30,56 +30,56 @@ type Config struct {
 
 // Database is the control database and the pools.
 type Database struct {
-	URL      Secret `doc:"control database, as circle15_app; without clusters, the tenants' too" koanf:"url" secret:"true"`
-	URLFile  string `doc:"file that holds database.url" koanf:"urlFile"`
-	MaxConns int    `doc:"connections to each database cluster, 1 to 64" koanf:"maxConns"`
+	URL      Secret `doc:"control database, as circle15_app; without clusters, the tenants' too" koanf:"url"      secret:"true"`
+	URLFile  string `doc:"file that holds database.url"                                          koanf:"urlFile"`
+	MaxConns int    `doc:"connections to each database cluster, 1 to 64"                         koanf:"maxConns"`
 }
 
 // Cluster is one database cluster that holds tenants.
 type Cluster struct {
-	URL     Secret `doc:"database cluster NAME, as the login circle15_app" koanf:"url" secret:"true"`
-	URLFile string `doc:"file that holds clusters.NAME.url" koanf:"urlFile"`
+	URL     Secret `doc:"database cluster NAME, as the login circle15_app" koanf:"url"     secret:"true"`
+	URLFile string `doc:"file that holds clusters.NAME.url"                koanf:"urlFile"`
 }
 
 // Issuer is a trusted OpenID Connect issuer.
 type Issuer struct {
 	URL           string   `doc:"its identifier, equal to the tokens' iss; https, or http on a loopback address" koanf:"url"`
-	PlainHTTP     bool     `doc:"allow http elsewhere, inside a network of its own" koanf:"plainHTTP"`
-	Audience      string   `doc:"what its tokens are for" koanf:"audience"`
-	TenantClaim   string   `doc:"claim that names the bearer's tenants; circle15_tenants when empty" koanf:"tenantClaim"`
-	Tenants       []string `doc:"the only tenants it may vouch for; empty for all" koanf:"tenants"`
-	SubjectPrefix string   `doc:"goes before the subjects of its tokens; at most one issuer may go without" koanf:"subjectPrefix"`
+	PlainHTTP     bool     `doc:"allow http elsewhere, inside a network of its own"                              koanf:"plainHTTP"`
+	Audience      string   `doc:"what its tokens are for"                                                        koanf:"audience"`
+	TenantClaim   string   `doc:"claim that names the bearer's tenants; circle15_tenants when empty"             koanf:"tenantClaim"`
+	Tenants       []string `doc:"the only tenants it may vouch for; empty for all"                               koanf:"tenants"`
+	SubjectPrefix string   `doc:"goes before the subjects of its tokens; at most one issuer may go without"      koanf:"subjectPrefix"`
 }
 
 // PageToken is the key of page tokens.
 type PageToken struct {
-	Key     Secret `doc:"seals page tokens: at least 32 characters, the same on every replica" koanf:"key" secret:"true"`
-	KeyFile string `doc:"file that holds pageToken.key" koanf:"keyFile"`
+	Key     Secret `doc:"seals page tokens: at least 32 characters, the same on every replica" koanf:"key"     secret:"true"`
+	KeyFile string `doc:"file that holds pageToken.key"                                        koanf:"keyFile"`
 }
 
 // Limits bound what one request may cost.
 type Limits struct {
-	Body              int           `doc:"bytes of a request body or gRPC message" koanf:"body"`
-	Header            int           `doc:"bytes of the request headers" koanf:"header"`
-	URL               int           `doc:"bytes of the request target" koanf:"url"`
-	Depth             int           `doc:"levels of nesting in a JSON body" koanf:"depth"`
-	Time              time.Duration `doc:"for handling one request" koanf:"time"`
-	ReadHeader        time.Duration `doc:"for receiving the request headers" koanf:"readHeader"`
-	ReadBody          time.Duration `doc:"for receiving a whole request" koanf:"readBody"`
-	Idle              time.Duration `doc:"of a connection between two requests" koanf:"idle"`
+	Body              int           `doc:"bytes of a request body or gRPC message"      koanf:"body"`
+	Header            int           `doc:"bytes of the request headers"                 koanf:"header"`
+	URL               int           `doc:"bytes of the request target"                  koanf:"url"`
+	Depth             int           `doc:"levels of nesting in a JSON body"             koanf:"depth"`
+	Time              time.Duration `doc:"for handling one request"                     koanf:"time"`
+	ReadHeader        time.Duration `doc:"for receiving the request headers"            koanf:"readHeader"`
+	ReadBody          time.Duration `doc:"for receiving a whole request"                koanf:"readBody"`
+	Idle              time.Duration `doc:"of a connection between two requests"         koanf:"idle"`
 	RequestsPerSecond int           `doc:"of one tenant on one replica; 0 for no limit" koanf:"requestsPerSecond"`
 }
 
 // Drain is how the services stop.
 type Drain struct {
 	Delay   time.Duration `doc:"between turning unready and closing the listeners, for load balancers to notice" koanf:"delay"`
-	Timeout time.Duration `doc:"for the requests in flight after that" koanf:"timeout"`
+	Timeout time.Duration `doc:"for the requests in flight after that"                                           koanf:"timeout"`
 }
 
 // Log is what is logged and how.
 type Log struct {
 	Level  string `doc:"debug, info, warn or error" koanf:"level"`
-	Format string `doc:"json or text" koanf:"format"`
+	Format string `doc:"json or text"               koanf:"format"`
 }
 
 // Default is the configuration that nobody has changed.

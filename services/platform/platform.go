@@ -47,9 +47,9 @@ func New(ctx context.Context, o Options) (_ *Platform, err error) {
 	// Background work outlives the start, whatever limit ctx sets to that.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p.stop = stop
-	defer func() {
+	defer func() { //nolint:contextcheck // ctx may have ended, and that is why
 		if err != nil {
-			p.Close() //nolint:contextcheck // ctx may have ended, and that is why
+			p.Close()
 		}
 	}()
 	chosen, err := choose(o.Services)
