@@ -58,7 +58,7 @@ func (a account) credential() *syscall.Credential {
 	if !a.switched {
 		return nil
 	}
-	return &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)} //nolint:gosec // ids come from the account database
+	return &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)}
 }
 
 // own gives one file or folder to the account.
@@ -91,8 +91,8 @@ func (a account) reaches(dir string) bool {
 	if err != nil {
 		return false
 	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real
+	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = resolved
 	}
 	for {
 		info, err := os.Stat(dir)

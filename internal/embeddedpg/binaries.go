@@ -39,8 +39,8 @@ func Find(ctx context.Context) []Binaries {
 	var found []Binaries
 	seen := map[string]bool{}
 	for _, dir := range candidateDirs(ctx) {
-		if real, err := filepath.EvalSymlinks(dir); err == nil {
-			dir = real
+		if resolved, err := filepath.EvalSymlinks(dir); err == nil {
+			dir = resolved
 		}
 		if seen[dir] {
 			continue
@@ -60,8 +60,8 @@ func candidateDirs(ctx context.Context) []string {
 		return []string{dir}
 	}
 	if path, err := exec.LookPath("postgres"); err == nil {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			path = real
+		if resolved, err := filepath.EvalSymlinks(path); err == nil {
+			path = resolved
 		}
 		dirs = append(dirs, filepath.Dir(path))
 	}

@@ -37,7 +37,7 @@ func fetch(ctx context.Context, cfg Config, major int) (Binaries, error) {
 	}
 	cfg.Logger.InfoContext(ctx, "fetching PostgreSQL", "version", version, "folder", home)
 	failure := make(chan error, 1)
-	go func() { failure <- download(version, cache, home) }()
+	go func() { failure <- download(version, cache, home) }() //nolint:contextcheck // the library takes no context
 	select {
 	case err = <-failure:
 	case <-time.After(fetchLimit):
@@ -65,12 +65,12 @@ func download(version library.PostgresVersion, cache, home string) error {
 	if err := errors.Join(os.Mkdir(data, 0o700), os.WriteFile(filepath.Join(data, "PG_VERSION"), []byte(version), 0o600)); err != nil {
 		return err
 	}
-	port, err := freePort()
+	port, err := freePort(context.Background()) // the library has no context either
 	if err != nil {
 		return err
 	}
 	config := library.DefaultConfig().Version(version).CachePath(cache).BinariesPath(home).
-		RuntimePath(filepath.Join(scratch, "run")).DataPath(data).Port(uint32(port)).Logger(io.Discard) //nolint:gosec // a port
+		RuntimePath(filepath.Join(scratch, "run")).DataPath(data).Port(uint32(port)).Logger(io.Discard)
 	if repository := os.Getenv(RepositoryEnv); repository != "" {
 		config = config.BinaryRepositoryURL(repository)
 	}
@@ -90,5 +90,5 @@ func cacheDir(cfg Config) (string, error) {
 		}
 		dir = filepath.Join(base, "circle15")
 	}
-	return dir, os.MkdirAll(dir, 0o755)
+	return dir, os.MkdirAll(dir, 0o755) //nolint:gosec // the server's account must enter it
 }

@@ -38,7 +38,7 @@ func openFolder(dir string) (*folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the server's account must enter it
 		return nil, fmt.Errorf("the data folder cannot be made: %w", err)
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
@@ -153,7 +153,7 @@ func (f *folder) removeLostSocketDir() {
 	text, err := os.ReadFile(filepath.Join(f.dir, "socket"))
 	dir := strings.TrimSpace(string(text))
 	if err == nil && filepath.IsAbs(dir) && strings.HasPrefix(filepath.Base(dir), socketDirPrefix) {
-		_ = os.RemoveAll(dir)
+		_ = os.RemoveAll(dir) //nolint:gosec // this process wrote the path; its base name is checked
 	}
 }
 

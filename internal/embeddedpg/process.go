@@ -64,8 +64,7 @@ func (p *process) stop(ctx context.Context) {
 
 // stopError is the error of a server that did not end well.
 func (p *process) stopError() error {
-	var exit *exec.ExitError
-	if errors.As(p.err, &exit) {
+	if _, ok := errors.AsType[*exec.ExitError](p.err); ok {
 		return errors.New("PostgreSQL did not shut down cleanly; the next start will recover its data")
 	}
 	return p.err

@@ -19,8 +19,8 @@ func isServerOf(pid int, data string) bool {
 	if err != nil {
 		return false
 	}
-	real, err := filepath.EvalSymlinks(data)
-	return err == nil && cwd == real
+	resolved, err := filepath.EvalSymlinks(data)
+	return err == nil && cwd == resolved
 }
 
 // throughDescriptor is a path to an open folder that needs no right to enter its parents: the kernel follows it

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -84,7 +85,7 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.cfg.Port != 0 && !portIsFree(s.cfg.Port) {
+	if s.cfg.Port != 0 && !portIsFree(ctx, s.cfg.Port) {
 		return fmt.Errorf("port %d on 127.0.0.1 is in use by another program; choose another port for PostgreSQL", s.cfg.Port)
 	}
 	major, err := s.folder.majorVersion()
@@ -147,7 +148,7 @@ func (s *Server) launchOnce(ctx context.Context, who account) error {
 	s.port = s.cfg.Port
 	if s.port == 0 {
 		var err error
-		if s.port, err = freePort(); err != nil {
+		if s.port, err = freePort(ctx); err != nil {
 			return err
 		}
 	}
@@ -166,7 +167,7 @@ func (s *Server) launchOnce(ctx context.Context, who account) error {
 	for name, value := range s.settings() {
 		args = append(args, "-c", name+"="+value)
 	}
-	cmd := exec.Command(s.bin.path("postgres"), args...)
+	cmd := exec.Command(s.bin.path("postgres"), args...) //nolint:noctx // the server outlives the context of its start
 	cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.Env, cmd.ExtraFiles = logFile, logFile, "/", serverEnvironment(), data.files
 	cmd.SysProcAttr = serverAttributes(who)
 	if s.process, err = startProcess(cmd); err != nil {
@@ -191,9 +192,7 @@ func (s *Server) settings() map[string]string {
 		"max_connections":         "100",
 		"log_line_prefix":         "%m [%p] %q%u@%d ",
 	}
-	for name, value := range s.cfg.Settings {
-		settings[name] = value
-	}
+	maps.Copy(settings, s.cfg.Settings)
 	return settings
 }
 
@@ -281,8 +280,8 @@ func newSocketDir(who account) (string, error) {
 	return filepath.Clean(dir), nil
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freePort(ctx context.Context) (int, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("no free port on 127.0.0.1: %w", err)
 	}
@@ -290,8 +289,8 @@ func freePort() (int, error) {
 	return port, l.Close()
 }
 
-func portIsFree(port int) bool {
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+func portIsFree(ctx context.Context, port int) bool {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		// Another reason than a taken port (for example a privileged one) is PostgreSQL's to explain.
 		return !errors.Is(err, syscall.EADDRINUSE)

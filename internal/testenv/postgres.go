@@ -79,7 +79,7 @@ func startServer() (*embeddedpg.Server, error) {
 func scratch() string {
 	const memory, plenty = "/dev/shm", 8 << 30
 	var fs syscall.Statfs_t
-	if err := syscall.Statfs(memory, &fs); err != nil || fs.Bavail*uint64(fs.Bsize) < plenty { //nolint:gosec // a positive size
+	if err := syscall.Statfs(memory, &fs); err != nil || fs.Bavail*uint64(fs.Bsize) < plenty {
 		return os.TempDir()
 	}
 	return memory
@@ -96,7 +96,7 @@ func config(dir string) embeddedpg.Config {
 // and removes its folder. No hook in this process would run after os.Exit, a panic or a kill.
 func watch(s *embeddedpg.Server, dir string) error {
 	const script = `read -r _; kill -QUIT "$1"; while kill -0 "$1"; do sleep 0.05; done; rm -rf "$2" "$3"`
-	cmd := exec.Command("/bin/sh", "-c", script, "sh", strconv.Itoa(s.PID()), dir, s.SocketDir())
+	cmd := exec.Command("/bin/sh", "-c", script, "sh", strconv.Itoa(s.PID()), dir, s.SocketDir()) //nolint:noctx // it outlives every context
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C ends the test, not its watcher
 	pipe, err := cmd.StdinPipe()
@@ -119,7 +119,7 @@ func template() (string, error) {
 	sum := sha256.Sum256([]byte(strings.Join(append([]string{"1", version}, initArgs...), "\n")))
 	base := filepath.Join(os.TempDir(), "circle15-testenv-"+strconv.Itoa(os.Getuid()))
 	dir := filepath.Join(base, hex.EncodeToString(sum[:8]))
-	if err := os.MkdirAll(base, 0o755); err != nil {
+	if err := os.MkdirAll(base, 0o755); err != nil { //nolint:gosec // the server's account must enter it
 		return "", err
 	}
 	lock, err := os.OpenFile(dir+".lock", os.O_RDWR|os.O_CREATE, 0o600)
@@ -152,7 +152,7 @@ func makeTemplate(dir string) error {
 
 func serverVersion() (string, error) {
 	if dir := os.Getenv(BinEnv); dir != "" {
-		out, err := exec.Command(filepath.Join(dir, "postgres"), "--version").Output()
+		out, err := exec.Command(filepath.Join(dir, "postgres"), "--version").Output() //nolint:gosec,noctx // the tester names the programs
 		return string(out), err
 	}
 	if found := embeddedpg.Find(context.Background()); len(found) > 0 {

@@ -24,7 +24,7 @@ type Platform struct {
 const Database = "circle15"
 
 // Password is that of the login roles circle15_operator and circle15_app.
-const Password = "for-tests-only" //nolint:gosec // a throw-away server on the loopback interface
+const Password = "for-tests-only"
 
 var platform struct {
 	once    sync.Once

@@ -120,8 +120,8 @@ func (p *Provisioner) inTenantLock(ctx context.Context, name tenant.Name, fn fun
 func (p *Provisioner) checkOwnership(have *Observation) error {
 	switch {
 	case have.SchemaExists && !have.SchemaOwned:
-		return refuse(ForeignSchema, "schema %s exists and is not marked as a tenant of this installation: choose another name, or remove the schema",
-			have.Name.Schema())
+		return refuse(ForeignSchema, "schema %s exists and is not marked as a tenant of this installation: "+
+			"choose another name, or remove the schema", have.Name.Schema())
 	case have.SchemaExists && have.SchemaOwner != OperatorRole:
 		return refuse(ForeignSchema, "schema %s is owned by %s instead of %s", have.Name.Schema(), have.SchemaOwner, OperatorRole)
 	case have.SchemaExists && have.Tenant != nil && have.schemaMark.Tenant != have.Tenant.ID:

@@ -95,7 +95,6 @@ func measure(b *testing.B, act func()) {
 // serverCPU is the processor time of PostgreSQL's processes, user and system, from Linux's /proc.
 func serverCPU(b *testing.B) time.Duration {
 	b.Helper()
-	const tick = 10 * time.Millisecond // USER_HZ is 100 on every Linux
 	postmaster := strconv.Itoa(testenv.Postgres(b).PID())
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -112,14 +111,15 @@ func serverCPU(b *testing.B) time.Duration {
 		fields := strings.Fields(rest)
 		switch {
 		case filepath.Base(filepath.Dir(file)) == postmaster:
-			total += ticks(b, fields[11:15]) * tick
+			total += ticks(b, fields[11:15])
 		case fields[1] == postmaster:
-			total += ticks(b, fields[11:13]) * tick
+			total += ticks(b, fields[11:13])
 		}
 	}
 	return total
 }
 
+// ticks adds clock ticks; USER_HZ is 100 on every Linux.
 func ticks(b *testing.B, fields []string) time.Duration {
 	sum := 0
 	for _, field := range fields {
@@ -129,5 +129,5 @@ func ticks(b *testing.B, fields []string) time.Duration {
 		}
 		sum += n
 	}
-	return time.Duration(sum)
+	return time.Duration(sum) * 10 * time.Millisecond
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -119,7 +120,8 @@ func asAdmin(ctx context.Context, cfg BootstrapConfig) error {
 	}
 	switch {
 	case databaseOwner == nil:
-		statements = append(statements, "CREATE DATABASE "+ident(cfg.Database)+" OWNER "+ident(OperatorRole)+" TEMPLATE template0 ENCODING 'UTF8'")
+		statements = append(statements,
+			"CREATE DATABASE "+ident(cfg.Database)+" OWNER "+ident(OperatorRole)+" TEMPLATE template0 ENCODING 'UTF8'")
 	case *databaseOwner != OperatorRole:
 		statements = append(statements, "ALTER DATABASE "+ident(cfg.Database)+" OWNER TO "+ident(OperatorRole))
 	}
@@ -169,7 +171,7 @@ func operatorDDL(cfg BootstrapConfig, have []string) (string, error) {
 	for _, name := range have {
 		exists[name] = true
 	}
-	ddl := ""
+	var ddl strings.Builder
 	// From PostgreSQL 16 on the operator may not even name an attribute that it lacks itself; new roles lack them anyway.
 	for role, attributes := range map[string]string{
 		AppRole:       "LOGIN NOINHERIT PASSWORD " + literal(verifier),
@@ -180,10 +182,10 @@ func operatorDDL(cfg BootstrapConfig, have []string) (string, error) {
 		if exists[role] {
 			verb = "ALTER"
 		}
-		ddl += verb + " ROLE " + ident(role) + " " + attributes + ";\n"
+		ddl.WriteString(verb + " ROLE " + ident(role) + " " + attributes + ";\n")
 	}
 	database := ident(cfg.Database)
-	return ddl +
+	return ddl.String() +
 		"GRANT " + ident(AggregateRole) + " TO " + ident(AppRole) + ";\n" +
 		"REVOKE ALL ON DATABASE " + database + " FROM PUBLIC;\n" +
 		"GRANT CONNECT ON DATABASE " + database + " TO " + ident(AppRole) + ";\n" +

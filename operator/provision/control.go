@@ -85,8 +85,8 @@ func appliedMigrations(ctx context.Context, tx pgx.Tx, line string) ([]migration
 // checkSeen refuses a line that is behind what was applied, or differs from it.
 func checkSeen(l line, seen []migration) error {
 	if len(seen) > l.latest() {
-		return refuse(SchemaTooNew, "the database was prepared by a newer release (%s schema version %d, this program knows %d): run that release",
-			l.name, len(seen), l.latest())
+		return refuse(SchemaTooNew, "the database was prepared by a newer release (%s schema version %d, this program knows %d): "+
+			"run that release", l.name, len(seen), l.latest())
 	}
 	for i, applied := range seen {
 		if m := l.migrations[i]; m.checksum != applied.checksum {
@@ -98,6 +98,8 @@ func checkSeen(l line, seen []migration) error {
 }
 
 func recordMigration(line string, m migration) statement {
-	return statement{`INSERT INTO circle15.migrations (line, version, name, checksum) VALUES ($1, $2, $3, $4)`,
-		[]any{line, m.version, m.name, m.checksum}}
+	return statement{
+		`INSERT INTO circle15.migrations (line, version, name, checksum) VALUES ($1, $2, $3, $4)`,
+		[]any{line, m.version, m.name, m.checksum},
+	}
 }

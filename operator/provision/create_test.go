@@ -52,7 +52,7 @@ func TestATenantsRoleReachesNothingButItsOwnRows(t *testing.T) {
 		"SELECT count(*) FROM " + other.Schema() + ".stations",
 		"INSERT INTO " + other.Schema() + ".policy_version (version) VALUES (2)",
 		"LOCK TABLE " + other.Schema() + ".stations IN ACCESS SHARE MODE",
-		"SELECT * FROM " + other.Schema() + ".work_summary('2021-01-01', '2021-12-31', false, false, false, NULL)",
+		"SELECT * FROM " + other.Schema() + ".work_summary('2021-01-01', '2021-12-31', true, false, true, NULL)",
 		"SELECT count(*) FROM circle15.tenants",
 		"CREATE TEMPORARY TABLE t (i int)",
 		"CREATE TABLE {schema}.t (i int)",
@@ -95,7 +95,7 @@ func TestTheAggregateRoleMayOnlySum(t *testing.T) {
 			return err
 		})
 	}
-	if err := as("SELECT * FROM " + name.Schema() + ".work_summary('2021-01-01', '2021-12-31', false, false, false, NULL)"); err != nil {
+	if err := as("SELECT * FROM " + name.Schema() + ".work_summary('2021-01-01', '2021-12-31', true, false, true, NULL)"); err != nil {
 		t.Error(err)
 	}
 	wantCode(t, as("SELECT count(*) FROM "+name.Schema()+".service_facts"), insufficientPrivilege)
@@ -216,9 +216,11 @@ func TestASchemaOrRoleOfOthersIsNeverTakenOver(t *testing.T) {
 		"a schema of another installation": {
 			`CREATE SCHEMA {schema} AUTHORIZATION circle15_operator;
 			COMMENT ON SCHEMA {schema} IS '{"circle15":{"installation":"01890000-0000-7000-8000-000000000000","tenant":"01890000-0000-7000-8000-000000000001"}}'`,
-			"DROP SCHEMA {schema}", provision.ForeignSchema},
+			"DROP SCHEMA {schema}", provision.ForeignSchema,
+		},
 		"a schema with a comment of a person": {
-			"CREATE SCHEMA {schema} AUTHORIZATION circle15_operator; COMMENT ON SCHEMA {schema} IS 'do not touch'", "DROP SCHEMA {schema}", provision.ForeignSchema},
+			"CREATE SCHEMA {schema} AUTHORIZATION circle15_operator; COMMENT ON SCHEMA {schema} IS 'do not touch'", "DROP SCHEMA {schema}", provision.ForeignSchema,
+		},
 		"a role of others": {"CREATE ROLE {schema} LOGIN", "DROP ROLE {schema}", provision.ForeignRole},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -277,7 +279,7 @@ func TestEveryChangeOfATenantIsAnnounced(t *testing.T) {
 
 func TestManyTenantsAreCreatedAtOnceAndListedInOrder(t *testing.T) {
 	p := testenv.Provisioned(t).Provisioner
-	var names []tenant.Name
+	names := make([]tenant.Name, 0, 8)
 	done := make(chan error)
 	for range 8 {
 		spec := testenv.NextSpec(t)
@@ -296,9 +298,9 @@ func TestManyTenantsAreCreatedAtOnceAndListedInOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []tenant.Name
-	for _, row := range listed {
-		got = append(got, row.Name)
+	got := make([]tenant.Name, len(listed))
+	for i, row := range listed {
+		got[i] = row.Name
 	}
 	for _, name := range names {
 		if !slices.Contains(got, name) {

@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -34,13 +35,11 @@ func (p *Provisioner) Delete(ctx context.Context, name tenant.Name) error {
 	}{
 		{"mark", func(have *Observation) (string, *statement) {
 			mark := setState(name, StateDeleting)
-			ddl := ""
-			if have.RoleExists {
-				for _, member := range have.RoleMembers {
-					ddl += p.revokeMembership(name.Role(), member.Role, member.Grantor) + ";"
-				}
+			ddl := make([]string, 0, len(have.RoleMembers))
+			for _, member := range have.RoleMembers {
+				ddl = append(ddl, p.revokeMembership(name.Role(), member.Role, member.Grantor))
 			}
-			return ddl, &mark
+			return strings.Join(ddl, ";"), &mark
 		}},
 		{"drop schema", func(have *Observation) (string, *statement) {
 			return "DROP SCHEMA IF EXISTS " + schema + " CASCADE", nil
@@ -91,8 +90,8 @@ func (p *Provisioner) deletable(ctx context.Context, tx pgx.Tx, name tenant.Name
 	case have.Tenant == nil:
 		return nil, refuse(NotFound, "there is no tenant %s", name)
 	case have.Tenant.DeletionPolicy != Delete:
-		return nil, refuse(PolicyForbids, "tenant %s has the deletion policy %s: its data may not be dropped; retire it, or set the policy %s first",
-			name, have.Tenant.DeletionPolicy, Delete)
+		return nil, refuse(PolicyForbids, "tenant %s has the deletion policy %s: its data may not be dropped; "+
+			"retire it, or set the policy %s first", name, have.Tenant.DeletionPolicy, Delete)
 	}
 	if err := p.checkOwnership(have); err != nil {
 		return nil, err
@@ -101,7 +100,8 @@ func (p *Provisioner) deletable(ctx context.Context, tx pgx.Tx, name tenant.Name
 }
 
 func (p *Provisioner) checkChildless(ctx context.Context, tx pgx.Tx, name tenant.Name) error {
-	rows, err := tx.Query(ctx, `SELECT name FROM circle15.tenants WHERE parent = $1 AND state <> 'retained' ORDER BY name LIMIT 5`, string(name))
+	rows, err := tx.Query(ctx, `SELECT name FROM circle15.tenants WHERE parent = $1 AND state <> 'retained'
+		ORDER BY name LIMIT 5`, string(name))
 	if err != nil {
 		return err
 	}

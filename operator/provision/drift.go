@@ -104,7 +104,8 @@ func grantees(ctx context.Context, tx pgx.Tx, schema string) ([]string, error) {
 			UNION ALL SELECT proacl FROM pg_catalog.pg_proc WHERE pronamespace = $1::text::regnamespace
 			UNION ALL SELECT a.attacl FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 				WHERE c.relnamespace = $1::text::regnamespace)
-		SELECT DISTINCT r.rolname::text FROM acls, pg_catalog.aclexplode(acl) AS x JOIN pg_catalog.pg_roles r ON r.oid = x.grantee ORDER BY 1`, schema)
+		SELECT DISTINCT r.rolname::text FROM acls, pg_catalog.aclexplode(acl) AS x JOIN pg_catalog.pg_roles r ON r.oid = x.grantee
+		ORDER BY 1`, schema)
 	if err != nil {
 		return nil, err
 	}

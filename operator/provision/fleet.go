@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -71,6 +72,10 @@ func (p *Provisioner) judge(o *Observation, ref *reference) {
 		}
 		err = p.plan(w, steps, g, o)
 	}
+	o.judged(w, err)
+}
+
+func (o *Observation) judged(w *plan, err error) {
 	o.Drift = w.did
 	errors.As(err, &o.Stalled)
 }
@@ -149,7 +154,7 @@ func (p *Provisioner) upgradeEach(ctx context.Context, names []tenant.Name, work
 }
 
 func worthRetrying(failures map[tenant.Name]error) []tenant.Name {
-	var names []tenant.Name
+	names := make([]tenant.Name, 0, len(failures))
 	for name, err := range failures {
 		if ReasonOf(err) == "" {
 			names = append(names, name)
@@ -160,14 +165,10 @@ func worthRetrying(failures map[tenant.Name]error) []tenant.Name {
 }
 
 func firstErrors(failures map[tenant.Name]error) error {
-	var names []tenant.Name
-	for name := range failures {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	var list []error
-	for _, name := range names[:min(len(names), 10)] {
-		list = append(list, fmt.Errorf("upgrade of tenant %s: %w", name, failures[name]))
+	names := slices.Sorted(maps.Keys(failures))
+	list := make([]error, min(len(names), 10))
+	for i := range list {
+		list[i] = fmt.Errorf("upgrade of tenant %s: %w", names[i], failures[names[i]])
 	}
 	return errors.Join(list...)
 }

@@ -54,13 +54,14 @@ func qualify(schema string, names []string) string {
 }
 
 func revokeDDL(schema string, names objectNames, from []string) []string {
+	from = slices.DeleteFunc(from, func(role string) bool { return role == OperatorRole })
 	slices.Sort(from)
-	grantees := "PUBLIC"
-	for _, role := range slices.Compact(from) {
-		if role != OperatorRole {
-			grantees += ", " + ident(role)
-		}
+	from = slices.Compact(from)
+	quoted := append(make([]string, 0, 1+len(from)), "PUBLIC")
+	for _, role := range from {
+		quoted = append(quoted, ident(role))
 	}
+	grantees := strings.Join(quoted, ", ")
 	tables, sequences, functions := names.in(schema)
 	ddl := []string{"REVOKE ALL ON SCHEMA " + ident(schema) + " FROM " + grantees, "REVOKE ALL ON TABLE " + tables + " FROM " + grantees}
 	if sequences != "" {

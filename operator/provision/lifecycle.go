@@ -23,7 +23,7 @@ func (p *Provisioner) Create(ctx context.Context, s Spec) (Result, error) {
 	}
 	fresh := ids.New()
 	return p.converge(ctx, s.Name, steps, func(ctx context.Context, tx pgx.Tx, have *Observation) (goal, error) {
-		g := goal{spec: s, tenantID: fresh, state: StateActive}
+		g := goal{spec: s, tenantID: fresh, state: s.state(have)}
 		if have.Tenant == nil {
 			if have.schemaMark.Tenant != uuid.Nil {
 				g.tenantID = have.schemaMark.Tenant
@@ -34,16 +34,26 @@ func (p *Provisioner) Create(ctx context.Context, s Spec) (Result, error) {
 		switch have.Tenant.State {
 		case StateDeleting:
 			return g, refuse(BeingDeleted, "tenant %s is being deleted; create it again when that is done", s.Name)
-		case StateSuspended:
-			g.state = StateSuspended
 		case StateRetained:
 			if err := p.checkPlace(ctx, tx, s); err != nil {
 				return g, err
 			}
-		case StateActive, StateProvisioning:
+		case StateActive, StateProvisioning, StateSuspended:
 		}
 		return g, s.checkUnchanged(have.Tenant)
 	})
+}
+
+// state is what Create leaves the tenant in.
+func (s *Spec) state(have *Observation) State {
+	suspended := have.Tenant != nil && have.Tenant.State == StateSuspended
+	if s.Suspend != nil {
+		suspended = *s.Suspend
+	}
+	if suspended {
+		return StateSuspended
+	}
+	return StateActive
 }
 
 // checkPlace checks the parent and that the division is free.
@@ -66,7 +76,7 @@ func (p *Provisioner) checkPlace(ctx context.Context, tx pgx.Tx, s Spec) error {
 			return refuseField(DivisionTaken, "divisionCode", "%s belongs to tenant %s", s.DivisionCode, found[i].Name)
 		}
 	}
-	return s.checkParent(parent)
+	return s.checkParent(parent, p.cfg.ParentsElsewhere)
 }
 
 // recorded is the goal that the control row tells, in the state given or, if empty, its own.

@@ -43,7 +43,8 @@ func (p Policy) check() error {
 	}
 	for _, r := range p.Rules {
 		if !known[r.Role] || r.Resource == "" || r.Action == "" {
-			return refuseField(InvalidSpec, "policy.rules", "a rule needs a known role, a resource and an action; got %q, %q, %q", r.Role, r.Resource, r.Action)
+			return refuseField(InvalidSpec, "policy.rules", "a rule needs a known role, a resource and an action; got %q, %q, %q",
+				r.Role, r.Resource, r.Action)
 		}
 		if !slices.Contains([]authz.Level{authz.LevelAggregate, authz.LevelOwn, authz.LevelStation, authz.LevelTenant}, r.Level) {
 			return refuseField(InvalidSpec, "policy.rules", "unknown level %q", r.Level)
@@ -100,8 +101,10 @@ func writePolicy(s Spec, before Policy) []statement {
 	if err != nil {
 		panic(err) // plain strings
 	}
-	return append(statements, statement{`UPDATE circle15.tenants SET policy = $2, policy_digest = $3, updated_at = now() WHERE name = $1`,
-		[]any{string(s.Name), policy, s.Policy.digest()}})
+	return append(statements, statement{
+		`UPDATE circle15.tenants SET policy = $2, policy_digest = $3, updated_at = now() WHERE name = $1`,
+		[]any{string(s.Name), policy, s.Policy.digest()},
+	})
 }
 
 func upsertRoles(schema string, p Policy) statement {
@@ -115,20 +118,25 @@ func upsertRoles(schema string, p Policy) statement {
 	add(authz.StandardRoles(), true)
 	add(p.Roles, false)
 	table := ident(schema, "roles")
-	return statement{`INSERT INTO ` + table + ` AS r (name, title_zh, title_en, standard)
-		SELECT name, title_zh, title_en, standard FROM unnest($1::text[], $2::text[], $3::text[], $4::bool[]) AS want (name, title_zh, title_en, standard)
+	return statement{
+		`INSERT INTO ` + table + ` AS r (name, title_zh, title_en, standard)
+		SELECT name, title_zh, title_en, standard
+		FROM unnest($1::text[], $2::text[], $3::text[], $4::bool[]) AS want (name, title_zh, title_en, standard)
 		ON CONFLICT (name) DO UPDATE SET title_zh = excluded.title_zh, title_en = excluded.title_en, standard = excluded.standard,
 			revision = r.revision + 1
 		WHERE (r.title_zh, r.title_en, r.standard) IS DISTINCT FROM (excluded.title_zh, excluded.title_en, excluded.standard)`,
-		[]any{names, zh, en, standard}}
+		[]any{names, zh, en, standard},
+	}
 }
 
 func upsertRules(schema string, p Policy) statement {
 	role, resource, action, level := ruleColumns(p.effectiveRules())
-	return statement{`INSERT INTO ` + ident(schema, "role_rules") + ` AS r (role, resource, action, level)
+	return statement{
+		`INSERT INTO ` + ident(schema, "role_rules") + ` AS r (role, resource, action, level)
 		SELECT role, resource, action, level FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS want (role, resource, action, level)
 		ON CONFLICT (role, resource, action) DO UPDATE SET level = excluded.level WHERE r.level <> excluded.level`,
-		[]any{role, resource, action, level}}
+		[]any{role, resource, action, level},
+	}
 }
 
 func ruleColumns(rules map[ruleKey]authz.Level) (role, resource, action, level []string) {
@@ -152,10 +160,10 @@ func staleRules(before, now Policy) map[ruleKey]authz.Level {
 }
 
 func setGrants(schema string, p Policy) []statement {
-	var grantIDs []uuid.UUID
-	var subjects, roles []string
-	for _, g := range p.Grants {
-		grantIDs, subjects, roles = append(grantIDs, ids.New()), append(subjects, g.Subject), append(roles, g.Role)
+	n := len(p.Grants)
+	grantIDs, subjects, roles := make([]uuid.UUID, n), make([]string, n), make([]string, n)
+	for i, g := range p.Grants {
+		grantIDs[i], subjects[i], roles[i] = ids.New(), g.Subject, g.Role
 	}
 	table := ident(schema, "role_grants")
 	statements := []statement{{`DELETE FROM ` + table + ` g WHERE g.created_by = $1 AND NOT EXISTS (

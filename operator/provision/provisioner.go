@@ -26,6 +26,9 @@ type Config struct {
 	// MaxConns bounds the operator's connections to the cluster; 0: four.
 	MaxConns int32
 	Logger   *slog.Logger // nil: slog.Default()
+	// ParentsElsewhere says that a parent may live on another cluster: the caller has checked it, and Create refuses only
+	// what it can see here.
+	ParentsElsewhere bool
 	// AfterStep, if set, makes every step of Steps a transaction of its own and is called after each with its label; its
 	// error ends the operation there, as a crash would. Without it an operation on a tenant is one transaction.
 	AfterStep func(ctx context.Context, label string) error
@@ -65,6 +68,9 @@ func open(ctx context.Context, cfg Config, tenants line) (*Provisioner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the operator's database URL is not valid: %w", withoutURL(err))
 	}
+	if poolConfig.ConnConfig.ConnectTimeout == 0 {
+		poolConfig.ConnConfig.ConnectTimeout = connectTimeout
+	}
 	poolConfig.MaxConns = 4
 	if cfg.MaxConns > 0 {
 		poolConfig.MaxConns = cfg.MaxConns
@@ -84,6 +90,9 @@ func open(ctx context.Context, cfg Config, tenants line) (*Provisioner, error) {
 	}
 	return p, nil
 }
+
+// connectTimeout bounds a connection attempt where the URL has no connect_timeout: a host that is gone answers nothing.
+const connectTimeout = 5 * time.Second
 
 // maxDDLUses is after how many tenants a connection is replaced. A server process keeps the plans of every foreign key
 // check and trigger function that it has run, and goes through all of them for every table that is made or altered: the

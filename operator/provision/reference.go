@@ -85,7 +85,8 @@ const definitionsSQL = `
 WITH s AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = '` + referenceName + `'),
 rel AS (SELECT c.oid, c.relname FROM pg_catalog.pg_class c JOIN s ON s.oid = c.relnamespace WHERE c.relkind IN ('r', 'p'))
 SELECT kind, name, definition FROM (
-	SELECT 1 AS turn, 'function' AS kind, f.proname || '(' || f.proargtypes::text || ')' AS name, pg_catalog.pg_get_functiondef(f.oid) AS definition
+	SELECT 1 AS turn, 'function' AS kind, f.proname || '(' || f.proargtypes::text || ')' AS name,
+		pg_catalog.pg_get_functiondef(f.oid) AS definition
 	FROM pg_catalog.pg_proc f JOIN s ON s.oid = f.pronamespace
 	UNION ALL
 	SELECT CASE k.contype WHEN 'f' THEN 4 WHEN 'p' THEN 2 WHEN 'u' THEN 2 ELSE 3 END, 'constraint', rel.relname || '.' || k.conname,
@@ -164,7 +165,8 @@ func (p *Provisioner) buildReference(ctx context.Context, tx pgx.Tx) (*reference
 		return nil, err
 	}
 	r := &reference{}
-	if err := tx.QueryRow(ctx, namesSQL).Scan(&r.names.tables, &r.names.sequences, &r.names.functions, &r.relations, &r.functions); err != nil {
+	n := &r.names
+	if err := tx.QueryRow(ctx, namesSQL).Scan(&n.tables, &n.sequences, &n.functions, &r.relations, &r.functions); err != nil {
 		return nil, err
 	}
 	if _, err := tx.Exec(ctx, strings.Join(grantDDL(referenceName, referenceName, r.names), ";\n")); err != nil {

@@ -8,6 +8,7 @@ import (
 // Reason classes a refusal; it is stable, for conditions of Kubernetes objects and for tests.
 type Reason string
 
+// The reasons.
 const (
 	InvalidSpec      Reason = "InvalidSpec"      // a field breaks a rule
 	UnknownDivision  Reason = "UnknownDivision"  // the division code is not in the table
@@ -31,7 +32,7 @@ const (
 
 // Refusal is an error that trying again does not cure: something must be changed first, and Message says what.
 // Every other error of this package is worth a retry.
-type Refusal struct {
+type Refusal struct { //nolint:errname // callers read it as a word: a refusal, with its reason
 	Reason  Reason
 	Field   string // of the Spec, for InvalidSpec and its like; may be empty
 	Message string // one sentence for a person
@@ -49,8 +50,7 @@ func refuseField(reason Reason, field, format string, args ...any) *Refusal {
 
 // ReasonOf is the reason of a refusal in err, or "".
 func ReasonOf(err error) Reason {
-	var r *Refusal
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*Refusal](err); ok {
 		return r.Reason
 	}
 	return ""

@@ -14,6 +14,7 @@ import (
 // Level is the administrative level of a tenant.
 type Level string
 
+// The levels.
 const (
 	Province Level = "province"
 	City     Level = "city"     // prefecture level, or a county-level city directly under a province
@@ -23,6 +24,7 @@ const (
 // DeletionPolicy says what Delete may do with a tenant's rows.
 type DeletionPolicy string
 
+// The deletion policies.
 const (
 	Retain DeletionPolicy = "Retain" // the schema stays, out of use, and a tenant created again adopts it
 	Delete DeletionPolicy = "Delete" // the schema is dropped
@@ -66,6 +68,7 @@ type Spec struct {
 	StandardsPack  string // empty: the platform's default
 	DeletionPolicy DeletionPolicy
 	Policy         Policy
+	Suspend        *bool // nil: a suspended tenant stays suspended, another becomes active
 }
 
 const maxDisplayName = 100
@@ -175,8 +178,8 @@ func (s *Spec) checkDivision() error {
 }
 
 // checkParent checks the row of the parent, or nil.
-func (s *Spec) checkParent(parent *Tenant) error {
-	if s.Level == Province {
+func (s *Spec) checkParent(parent *Tenant, maybeElsewhere bool) error {
+	if s.Level == Province || parent == nil && maybeElsewhere {
 		return nil
 	}
 	if parent == nil || parent.State == StateRetained || parent.State == StateDeleting {

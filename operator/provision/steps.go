@@ -87,7 +87,7 @@ func planRole(p *Provisioner, w *plan, g goal, have *Observation) error {
 	role := ident(g.spec.Name.Role())
 	switch {
 	case !have.RoleExists:
-		w.exec("CREATE ROLE "+role+" NOLOGIN", "COMMENT ON ROLE "+role+" IS "+literal(mark{Installation: p.installation, Tenant: g.tenantID}.comment()))
+		w.exec("CREATE ROLE "+role+" NOLOGIN", "COMMENT ON ROLE "+role+" IS "+p.markOf(g, 0))
 	case !have.RolePlain:
 		w.exec("ALTER ROLE " + role + " " + strings.Join(have.roleAlter, " "))
 	}
@@ -102,13 +102,18 @@ func planRole(p *Provisioner, w *plan, g goal, have *Observation) error {
 	return nil
 }
 
+// markOf is the ownership mark of the goal's tenant as an SQL string.
+func (p *Provisioner) markOf(g goal, version int) string {
+	return literal(mark{Installation: p.installation, Tenant: g.tenantID, Version: version}.comment())
+}
+
 // planSchema makes the schema with its ownership mark.
 func planSchema(p *Provisioner, w *plan, g goal, have *Observation) error {
 	if have.SchemaExists {
 		return nil
 	}
 	schema := ident(g.spec.Name.Schema())
-	w.exec("CREATE SCHEMA "+schema, "COMMENT ON SCHEMA "+schema+" IS "+literal(mark{Installation: p.installation, Tenant: g.tenantID}.comment()))
+	w.exec("CREATE SCHEMA "+schema, "COMMENT ON SCHEMA "+schema+" IS "+p.markOf(g, 0))
 	return nil
 }
 
@@ -127,7 +132,7 @@ func planMigrate(p *Provisioner, w *plan, g goal, have *Observation) error {
 	}
 	schema := ident(g.spec.Name.Schema())
 	w.exec(migrationDDL(g.spec.Name.Schema(), p.tenants.after(version))...)
-	w.exec("COMMENT ON SCHEMA " + schema + " IS " + literal(mark{Installation: p.installation, Tenant: g.tenantID, Version: latest}.comment()))
+	w.exec("COMMENT ON SCHEMA " + schema + " IS " + p.markOf(g, latest))
 	w.bind(recordVersions(g.spec, version+1, latest)...)
 	return nil
 }

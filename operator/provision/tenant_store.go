@@ -17,6 +17,7 @@ import (
 // State is where a tenant stands. Services serve only active ones.
 type State string
 
+// The states.
 const (
 	StateProvisioning State = "provisioning" // seen only where creation was interrupted; Create goes on
 	StateActive       State = "active"
@@ -128,19 +129,27 @@ func (p *Provisioner) Ledger(ctx context.Context, name tenant.Name) ([]Migration
 }
 
 func insertTenant(s Spec, id uuid.UUID) statement {
-	return statement{`INSERT INTO circle15.tenants (name, id, display_name_zh, display_name_en, level, parent, division_code, cluster,
+	return statement{
+		`INSERT INTO circle15.tenants (name, id, display_name_zh, display_name_en, level, parent, division_code, cluster,
 		schema_name, role_name, state, deletion_policy, standards_pack, max_stations, max_staff, max_residents, requests_per_second)
 		VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
-		[]any{string(s.Name), id, s.DisplayNameZh, s.DisplayNameEn, string(s.Level), string(s.Parent), s.DivisionCode, s.Cluster,
+		[]any{
+			string(s.Name), id, s.DisplayNameZh, s.DisplayNameEn, string(s.Level), string(s.Parent), s.DivisionCode, s.Cluster,
 			s.Name.Schema(), s.Name.Role(), string(StateProvisioning), string(s.DeletionPolicy), s.StandardsPack,
-			s.Quotas.Stations, s.Quotas.Staff, s.Quotas.Residents, s.Quotas.RequestsPerSecond}}
+			s.Quotas.Stations, s.Quotas.Staff, s.Quotas.Residents, s.Quotas.RequestsPerSecond,
+		},
+	}
 }
 
 func updateTenant(s Spec) statement {
-	return statement{`UPDATE circle15.tenants SET display_name_zh = $2, display_name_en = $3, deletion_policy = $4, standards_pack = $5,
+	return statement{
+		`UPDATE circle15.tenants SET display_name_zh = $2, display_name_en = $3, deletion_policy = $4, standards_pack = $5,
 		max_stations = $6, max_staff = $7, max_residents = $8, requests_per_second = $9, updated_at = now() WHERE name = $1`,
-		[]any{string(s.Name), s.DisplayNameZh, s.DisplayNameEn, string(s.DeletionPolicy), s.StandardsPack,
-			s.Quotas.Stations, s.Quotas.Staff, s.Quotas.Residents, s.Quotas.RequestsPerSecond}}
+		[]any{
+			string(s.Name), s.DisplayNameZh, s.DisplayNameEn, string(s.DeletionPolicy), s.StandardsPack,
+			s.Quotas.Stations, s.Quotas.Staff, s.Quotas.Residents, s.Quotas.RequestsPerSecond,
+		},
+	}
 }
 
 func setState(name tenant.Name, state State) statement {

@@ -34,13 +34,14 @@ func printJSON(w io.Writer, v any) error {
 // printTable puts the Chinese name last, where its double-width characters disturb no column.
 func printTable(w io.Writer, tenants []provision.Tenant) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	rows := []string{"NAME\tLEVEL\tPARENT\tDIVISION\tSTATE\tVERSION\tDISPLAY NAME"}
-	for _, t := range tenants {
-		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%d\t%s",
-			t.Name, t.Level, cmp.Or(string(t.Parent), "-"), t.DivisionCode, t.State, t.SchemaVersion, t.DisplayNameZh))
-	}
-	if _, err := fmt.Fprintln(table, strings.Join(rows, "\n")); err != nil {
+	if _, err := fmt.Fprintln(table, "NAME\tLEVEL\tPARENT\tDIVISION\tSTATE\tVERSION\tDISPLAY NAME"); err != nil {
 		return err
+	}
+	for _, t := range tenants {
+		if _, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n",
+			t.Name, t.Level, cmp.Or(string(t.Parent), "-"), t.DivisionCode, t.State, t.SchemaVersion, t.DisplayNameZh); err != nil {
+			return err
+		}
 	}
 	return table.Flush()
 }
@@ -63,11 +64,14 @@ func printShown(w io.Writer, s shown) error {
 		line("Drift", strings.Join(s.Drift, ", ")),
 		line("Problem", s.Problem),
 	}
-	for _, m := range s.Migrations {
-		lines = append(lines, line("Migration", fmt.Sprintf("%04d %s, %s", m.Version, m.Name, m.AppliedAt.Format("2006-01-02 15:04:05 MST"))))
-	}
 	if _, err := fmt.Fprintln(table, strings.Join(lines, "\n")); err != nil {
 		return err
+	}
+	for _, m := range s.Migrations {
+		text := fmt.Sprintf("%04d %s, %s", m.Version, m.Name, m.AppliedAt.Format("2006-01-02 15:04:05 MST"))
+		if _, err := fmt.Fprintln(table, line("Migration", text)); err != nil {
+			return err
+		}
 	}
 	return table.Flush()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,7 +46,9 @@ func TestATenantIsCreatedListedShownSuspendedAndDeletedFromTheCommandLine(t *tes
 	t.Setenv("CIRCLE15_OPERATOR_DATABASE_URL", testenv.Provisioned(t).OperatorURL)
 	spec := testenv.NextSpec(t)
 	name, code, parent := string(spec.Name), spec.DivisionCode, string(spec.Parent)
-	create := []string{"create", name, "--level", "city", "--division", code, "--parent", parent, "--max-stations", "43", "--grant", "li=bureau_admin"}
+	create := []string{
+		"create", name, "--level", "city", "--division", code, "--parent", parent, "--max-stations", "43", "--grant", "li=bureau_admin",
+	}
 
 	wantOutput(t, mustTenantCommand(t, create...), "tenant "+name+" active", "register", "policies")
 	wantOutput(t, mustTenantCommand(t, create...), "unchanged")
@@ -74,7 +77,7 @@ func TestATenantIsCreatedListedShownSuspendedAndDeletedFromTheCommandLine(t *tes
 		t.Errorf("deleting with the policy Retain: %v", err)
 	}
 	wantOutput(t, mustTenantCommand(t, "delete", name, "--retain"), "retained")
-	mustTenantCommand(t, append(create, "--deletion-policy", "Delete")...)
+	mustTenantCommand(t, slices.Concat(create, []string{"--deletion-policy", "Delete"})...)
 	wantOutput(t, mustTenantCommand(t, "delete", name), "deleted")
 	if _, err := tenantCommand(t, "show", name); provision.ReasonOf(err) != provision.NotFound {
 		t.Errorf("showing a deleted tenant: %v", err)
