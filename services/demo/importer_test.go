@@ -56,14 +56,17 @@ func serve(t *testing.T, p *recorder) *demo.Importer {
 	return &demo.Importer{Base: server.URL, Token: "t", Workers: 4}
 }
 
+// plan is made once: an import changes nothing of it.
 func plan(t *testing.T) *haikou.Plan {
 	t.Helper()
-	p, err := haikou.New(haikou.DefaultSeed)
+	p, err := made()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
+
+var made = sync.OnceValues(func() (*haikou.Plan, error) { return haikou.New(haikou.DefaultSeed) })
 
 func TestEveryRequestOfThePlanIsSentOnce(t *testing.T) {
 	platform, want := &recorder{}, plan(t)

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -109,10 +108,10 @@ func TestWritesSurviveTheKillOfTheServingProcess(t *testing.T) {
 	if len(stored) != len(acknowledged) {
 		t.Errorf("%d households are stored, %d were acknowledged", len(stored), len(acknowledged))
 	}
-	n := int32(len(acknowledged)) //nolint:gosec // some hundreds
+	n := int32(len(acknowledged))
 	got := ask(t, restCaller{client}, &reportingv1.GetWorkSummaryRequest{From: "2021-06-01", To: "2021-06-01"}, &reportingv1.WorkSummary{}).GetTotal()
 	if got.GetHomeVisits() != n || got.GetHouseholdsVisited() != n || got.GetPersonTimes() != personTimes {
 		t.Errorf("the report counts %v, want %d visits and %d person-times", got, n, personTimes)
 	}
-	t.Log(fmt.Sprintf("%d writes acknowledged through %d kills", 2*n, kills))
+	t.Logf("%d writes acknowledged through %d kills", 2*n, kills)
 }

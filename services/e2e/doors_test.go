@@ -95,8 +95,7 @@ func refused(t *testing.T, c caller, request proto.Message, kind string, field .
 
 // refusalOf is the kind of an error and the fields that it names, from whichever door.
 func refusalOf(err error) (kind, fields string) {
-	var problem *restclient.Problem
-	if errors.As(err, &problem) {
+	if problem, ok := errors.AsType[*restclient.Problem](err); ok {
 		for _, f := range problem.Fields {
 			fields += f.Field + " "
 		}

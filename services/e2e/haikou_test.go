@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -169,10 +170,7 @@ func groupsAddUp(t *testing.T, bureau caller) {
 				sum[name] += n
 			}
 		}
-		want := map[string]int32{}
-		for name, n := range total {
-			want[name] = n
-		}
+		want := maps.Clone(total)
 		for _, stock := range []string{"stations", "volunteerTeams", "volunteers"} {
 			if len(groupBy) > 1 || groupBy[0] == "month" { // a stock is counted at the end of every month
 				delete(want, stock)
@@ -206,7 +204,7 @@ func figuresOf(m *reportingv1.WorkMeasures) map[string]int32 {
 	fields := m.ProtoReflect().Descriptor().Fields()
 	for i := range fields.Len() {
 		field := fields.Get(i)
-		figures[field.JSONName()] = int32(m.ProtoReflect().Get(field).Int()) //nolint:gosec // an int32 field
+		figures[field.JSONName()] = int32(m.ProtoReflect().Get(field).Int())
 	}
 	return figures
 }

@@ -354,8 +354,9 @@ func (s *story) everythingCanBeReadAgain() {
 	if diff := cmp.Diff(s.case_, read, protocmp.Transform()); diff != "" {
 		s.t.Errorf("the case reads otherwise: %s", diff)
 	}
-	var stages []casesv1.CaseStage
-	for _, c := range ask(s.t, s.head, &casesv1.ListStageChangesRequest{CaseId: s.case_.GetId()}, &casesv1.ListStageChangesResponse{}).GetStageChanges() {
+	changes := ask(s.t, s.head, &casesv1.ListStageChangesRequest{CaseId: s.case_.GetId()}, &casesv1.ListStageChangesResponse{}).GetStageChanges()
+	stages := make([]casesv1.CaseStage, 0, len(changes))
+	for _, c := range changes {
 		stages = append(stages, c.GetToStage())
 	}
 	want := []casesv1.CaseStage{

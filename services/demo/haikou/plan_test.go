@@ -3,6 +3,7 @@ package haikou_test
 import (
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"buf.build/go/protovalidate"
@@ -23,6 +24,18 @@ func newPlan(t *testing.T, seed uint64) *haikou.Plan {
 		t.Fatal(err)
 	}
 	return plan
+}
+
+// thePlan is the demo's, made once; no test changes it.
+func thePlan(t *testing.T) *haikou.Plan {
+	t.Helper()
+	made.Do(func() { made.plan = newPlan(t, haikou.DefaultSeed) })
+	return made.plan
+}
+
+var made struct {
+	sync.Once
+	plan *haikou.Plan
 }
 
 func eachRequest(plan *haikou.Plan, do func(proto.Message)) {
@@ -50,7 +63,7 @@ func TestThePlanCountsWhatThePaperReported(t *testing.T) {
 }
 
 func TestTheTwoStationsOfThePaperHaveItsDetails(t *testing.T) {
-	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	l := carryOut(t, thePlan(t))
 	heads := map[string]string{}
 	for _, s := range l.staff {
 		if s.GetPosition() == registryv1.StaffPosition_STAFF_POSITION_HEAD {
@@ -96,7 +109,7 @@ func TestTheSameSeedGivesTheSamePlan(t *testing.T) {
 }
 
 func TestEveryRequestKeepsTheRulesOfTheContract(t *testing.T) {
-	plan := newPlan(t, haikou.DefaultSeed)
+	plan := thePlan(t)
 	eachRequest(plan, func(r proto.Message) {
 		if err := protovalidate.Validate(r); err != nil {
 			t.Fatalf("%T: %v\n%v", r, err, r)
@@ -110,7 +123,7 @@ func TestEveryRequestKeepsTheRulesOfTheContract(t *testing.T) {
 
 func TestEveryRequestHasAKeyOfItsOwn(t *testing.T) {
 	seen := map[string]bool{}
-	eachRequest(newPlan(t, haikou.DefaultSeed), func(r proto.Message) {
+	eachRequest(thePlan(t), func(r proto.Message) {
 		key := r.ProtoReflect().Get(r.ProtoReflect().Descriptor().Fields().ByName("request_id")).String()
 		if key == "" || seen[key] {
 			t.Fatalf("%T has the key %q", r, key)
@@ -121,7 +134,7 @@ func TestEveryRequestHasAKeyOfItsOwn(t *testing.T) {
 
 func TestEveryIDIsAUUIDOfVersion7(t *testing.T) {
 	form := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
-	eachRequest(newPlan(t, haikou.DefaultSeed), func(r proto.Message) {
+	eachRequest(thePlan(t), func(r proto.Message) {
 		eachString(r.ProtoReflect(), func(field protoreflect.FieldDescriptor, value string) {
 			if name := string(field.Name()); (name == "id" || strings.HasSuffix(name, "_id") && name != "request_id") && value != "" && !form.MatchString(value) {
 				t.Fatalf("%T: %s is %q", r, field.FullName(), value)
@@ -131,7 +144,7 @@ func TestEveryIDIsAUUIDOfVersion7(t *testing.T) {
 }
 
 func TestEveryDayLiesBetweenTheOpeningAndTheReport(t *testing.T) {
-	plan := newPlan(t, haikou.DefaultSeed)
+	plan := thePlan(t)
 	first := "2021-05-01"
 	eachRequest(plan, func(r proto.Message) {
 		eachString(r.ProtoReflect(), func(field protoreflect.FieldDescriptor, value string) {
@@ -194,7 +207,7 @@ func eachString(m protoreflect.Message, do func(protoreflect.FieldDescriptor, st
 }
 
 func TestEveryStationAndCommunityIsReal(t *testing.T) {
-	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	l := carryOut(t, thePlan(t))
 	for _, s := range l.stations {
 		d, ok := divisions.Lookup(s.GetDivisionCode())
 		if !ok || !d.IsStreet() || !divisions.Within(s.GetDivisionCode(), haikou.DivisionCode) || s.GetDisplayName() != d.Name+"社工站" {
@@ -219,7 +232,7 @@ func TestEveryStationAndCommunityIsReal(t *testing.T) {
 }
 
 func TestEveryStationHasThreeWorkersOneOfThemTheHead(t *testing.T) {
-	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	l := carryOut(t, thePlan(t))
 	workers, heads := map[string]int{}, map[string]int{}
 	for _, s := range l.staff {
 		workers[s.GetStationId()]++
@@ -233,7 +246,7 @@ func TestEveryStationHasThreeWorkersOneOfThemTheHead(t *testing.T) {
 }
 
 func TestEveryWorkerMayWorkAtTheOwnStation(t *testing.T) {
-	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	l := carryOut(t, thePlan(t))
 	for _, s := range l.staff {
 		want := "social_worker"
 		if s.GetPosition() == registryv1.StaffPosition_STAFF_POSITION_HEAD {
@@ -246,7 +259,7 @@ func TestEveryWorkerMayWorkAtTheOwnStation(t *testing.T) {
 }
 
 func TestEveryIdentityNumberIsValidAndGivenOnce(t *testing.T) {
-	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	l := carryOut(t, thePlan(t))
 	seen := map[string]bool{}
 	check := func(number string) {
 		t.Helper()
@@ -302,7 +315,7 @@ func validIdentityNumber(number string) bool {
 }
 
 func TestAChildHasAGuardianAndTheGuardiansConsent(t *testing.T) {
-	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	l := carryOut(t, thePlan(t))
 	children := 0
 	for _, r := range l.residents {
 		if r.GetBirthDate() > "2007-05-01" {
@@ -318,7 +331,7 @@ func TestAChildHasAGuardianAndTheGuardiansConsent(t *testing.T) {
 }
 
 func TestBinjiangsNeedsCameThroughTheFourWays(t *testing.T) {
-	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	l := carryOut(t, thePlan(t))
 	ways := map[string]int{}
 	for _, n := range l.needs {
 		if l.stations[n.GetStationId()].GetDivisionCode() == haikou.Binjiang {
@@ -331,7 +344,7 @@ func TestBinjiangsNeedsCameThroughTheFourWays(t *testing.T) {
 }
 
 func TestTheWorkIsNeitherUniformNorAbsurd(t *testing.T) {
-	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	l := carryOut(t, thePlan(t))
 	months, weekend, all := map[string]int{}, 0, 0
 	for _, v := range l.visits {
 		if v.GetState() == visitsv1.VisitState_VISIT_STATE_COMPLETED {
@@ -366,7 +379,7 @@ func TestTheWorkIsNeitherUniformNorAbsurd(t *testing.T) {
 }
 
 func TestTongtongsStoryIsComplete(t *testing.T) {
-	l := carryOut(t, newPlan(t, haikou.DefaultSeed))
+	l := carryOut(t, thePlan(t))
 	var story *casesv1.Case
 	for _, c := range l.cases {
 		if l.residents[c.GetResidentId()].GetName() == "童童" {
@@ -412,7 +425,7 @@ func TestTongtongsStoryIsComplete(t *testing.T) {
 }
 
 func TestTheLastStepIsWhatThePlanCreatesLast(t *testing.T) {
-	plan := newPlan(t, haikou.DefaultSeed)
+	plan := thePlan(t)
 	var last proto.Message
 	eachRequest(plan, func(r proto.Message) { last = r })
 	if id := last.(*visitsv1.PlanVisitRequest).GetVisit().GetId(); id == "" || plan.LastStep().GetId() != id {

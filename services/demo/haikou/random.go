@@ -25,7 +25,8 @@ func newSource(seed uint64) *source {
 // stream is the random stream of a subject.
 func (s *source) stream(label string) *dice {
 	sum := s.digest("stream", label)
-	return &dice{rand.New(rand.NewPCG(binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:16])))} //nolint:gosec // repeatable on purpose
+	pcg := rand.NewPCG(binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:16]))
+	return &dice{rand.New(pcg)} //nolint:gosec // repeatable on purpose
 }
 
 // id makes the next id of a kind: a UUID of version 7 (RFC 9562) whose timestamp lies in the working hours of the day and

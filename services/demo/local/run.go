@@ -28,14 +28,15 @@ type Options struct {
 func Run(ctx context.Context, o Options) error {
 	began := time.Now()
 	if o.Config.Database.URL != "" || len(o.Config.Clusters) > 0 {
-		return errors.New("the demo has a database of its own: unset database.url and clusters (CIRCLE15_DATABASE_URL), or use \"circle15 serve\"")
+		return errors.New("the demo has a database of its own: unset database.url and clusters (CIRCLE15_DATABASE_URL), " +
+			"or use \"circle15 serve\"")
 	}
 	folder, err := OpenFolder(o.Config.Data)
 	if err != nil {
 		return err
 	}
 	defer folder.Close()
-	say(o.Out, "Starting PostgreSQL in %s ...", folder.Dir())
+	sayf(o.Out, "Starting PostgreSQL in %s ...", folder.Dir())
 	database, err := StartDatabase(ctx, folder, o.Logger)
 	if err != nil {
 		return unlessStopped(ctx, err)
@@ -57,13 +58,13 @@ func Run(ctx context.Context, o Options) error {
 
 // unlessStopped drops the error of what was cut short because the person stopped the demo.
 func unlessStopped(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
-func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
+func sayf(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 
 // service is the platform at work.
 type service struct {
@@ -119,7 +120,7 @@ func (s *service) bringData(ctx context.Context, out io.Writer) error {
 	if there || err != nil {
 		return err
 	}
-	say(out, "Importing the demo data of Haikou through the REST API ...")
+	sayf(out, "Importing the demo data of Haikou through the REST API ...")
 	i.Progress = demo.ShowProgress(out, plan.Calls())
 	err = i.Run(ctx, plan)
 	var problem *restclient.Problem

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,7 +26,10 @@ type seen struct{ Call, Key, Token, Body string }
 func platform(t *testing.T, script ...func(http.ResponseWriter)) (*restclient.Client, *[]seen) {
 	t.Helper()
 	calls := &[]seen{}
+	var mu sync.Mutex // a repeated call may come over another connection
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
 		body, _ := io.ReadAll(r.Body)
 		*calls = append(*calls, seen{r.Method + " " + r.URL.String(), r.Header.Get("Idempotency-Key"), r.Header.Get("Authorization"), string(body)})
 		if len(script) > 0 {
