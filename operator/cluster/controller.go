@@ -6,14 +6,18 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"circle15.dev/api/tenancy/v1alpha1"
@@ -24,19 +28,29 @@ import (
 // again is how often a healthy cluster is looked at: for a changed Secret, and for its count of tenants.
 const again = time.Minute
 
+const (
+	atOnce    = 4                // clusters worked on at a time
+	openLimit = 30 * time.Second // for logging in, migrating the control schema and counting
+)
+
 // Reconciler opens a Provisioner for every DatabaseCluster.
 type Reconciler struct {
 	Client    client.Client
 	Secrets   client.Reader // reads without a cache: the operator may get Secrets, not list them
 	Pool      *Pool
 	Namespace string // of the connection Secrets
-	// Opened tells of each cluster that was opened, or opened anew.
+	// Opened tells of each cluster on which tenants may go on: it became prepared, or its spec changed.
 	Opened chan<- event.TypedGenericEvent[*v1alpha1.DatabaseCluster]
+	// AfterStep is provision.Config's.
+	AfterStep func(ctx context.Context, label string) error
 }
 
 // SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	return ctrl.NewControllerManagedBy(mgr).Named("databasecluster").For(&v1alpha1.DatabaseCluster{}).Complete(r)
+	return ctrl.NewControllerManagedBy(mgr).Named("databasecluster").
+		For(&v1alpha1.DatabaseCluster{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}). // one that does not answer must not hold up the others
+		Complete(r)
 }
 
 // Reconcile brings the pool and the status of one DatabaseCluster up to date.
@@ -48,21 +62,45 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 	} else if err != nil {
 		return ctrl.Result{}, err
 	}
+	ctx, span := otel.Tracer("circle15.dev/operator/cluster").Start(ctx, "DatabaseCluster")
+	defer span.End()
 	before := dbc.Status.DeepCopy()
-	defer func() { err = errors.Join(err, status.Patch(ctx, r.Client, &dbc, before, &dbc.Status)) }()
 	dbc.Status.ObservedGeneration = dbc.Generation
-
-	handle, err := r.open(ctx, &dbc)
+	err = r.check(ctx, &dbc)
 	r.Pool.attempted(dbc.Name)
+	if err != nil && ctx.Err() != nil {
+		return ctrl.Result{}, err // the operator is stopping: nothing was learned about the cluster
+	}
 	setReachable(&dbc, err)
+	patched := status.Patch(ctx, r.Client, &dbc, before, &dbc.Status)
 	if err != nil {
-		return ctrl.Result{}, permanent(err)
+		return ctrl.Result{}, errors.Join(permanent(err), patched)
 	}
-	if err := r.count(ctx, &dbc, handle); err != nil {
-		setReachable(&dbc, err)
-		return ctrl.Result{}, err
+	if !meta.IsStatusConditionTrue(before.Conditions, v1alpha1.ConditionPrepared) || before.ObservedGeneration != dbc.Generation {
+		r.tellOpened(ctx, &dbc)
 	}
-	return ctrl.Result{RequeueAfter: again}, nil
+	return ctrl.Result{RequeueAfter: again}, patched
+}
+
+// check opens the cluster where that is due, and asks it something.
+func (r *Reconciler) check(ctx context.Context, dbc *v1alpha1.DatabaseCluster) error {
+	ctx, cancel := context.WithTimeout(ctx, openLimit)
+	defer cancel()
+	handle, err := r.open(ctx, dbc)
+	if err != nil {
+		return err
+	}
+	n, err := handle.Provisioner.Count(ctx)
+	dbc.Status.Tenants = int32(n)
+	dbc.Status.Version = handle.Provisioner.ServerVersion()
+	return err
+}
+
+func (r *Reconciler) tellOpened(ctx context.Context, dbc *v1alpha1.DatabaseCluster) {
+	select {
+	case r.Opened <- event.TypedGenericEvent[*v1alpha1.DatabaseCluster]{Object: dbc.DeepCopy()}:
+	case <-ctx.Done():
+	}
 }
 
 // open returns the pool's handle, opened anew when the spec or the Secret has changed.
@@ -80,7 +118,9 @@ func (r *Reconciler) open(ctx context.Context, dbc *v1alpha1.DatabaseCluster) (*
 	if h, err := r.Pool.Get(dbc.Name); err == nil && h.version == version {
 		return h, nil
 	}
-	p, err := provision.Open(ctx, provision.Config{OperatorURL: string(url), Cluster: dbc.Name, MaxConns: dbc.Spec.Connections})
+	p, err := provision.Open(ctx, provision.Config{
+		OperatorURL: string(url), Cluster: dbc.Name, MaxConns: dbc.Spec.Connections, ParentsElsewhere: true, AfterStep: r.AfterStep,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -89,20 +129,7 @@ func (r *Reconciler) open(ctx context.Context, dbc *v1alpha1.DatabaseCluster) (*
 		slots: make(chan struct{}, dbc.Spec.Connections), version: version,
 	}
 	r.Pool.put(dbc.Name, h)
-	select {
-	case r.Opened <- event.TypedGenericEvent[*v1alpha1.DatabaseCluster]{Object: dbc.DeepCopy()}:
-	case <-ctx.Done():
-	}
 	return h, nil
-}
-
-func (r *Reconciler) count(ctx context.Context, dbc *v1alpha1.DatabaseCluster, h *Handle) error {
-	return h.Do(ctx, func(ctx context.Context, p *provision.Provisioner) error {
-		n, err := p.Count(ctx)
-		dbc.Status.Tenants = int32(n)
-		dbc.Status.Version = p.ServerVersion()
-		return err
-	})
 }
 
 // setReachable sets Reachable and Prepared. A refusal means that the operator logged in and found it unfit.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"circle15.dev/operator/provision"
 )
@@ -24,9 +25,14 @@ type Handle struct {
 	version string // resource versions of what it was opened from
 }
 
+// workLimit bounds one piece of work, waiting for a place included: a cluster that hangs must not hold all workers.
+const workLimit = 2 * time.Minute
+
 // Do runs work when one of the cluster's few places is free, so that thousands of new tenants do not crowd a
 // PostgreSQL out.
 func (h *Handle) Do(ctx context.Context, work func(ctx context.Context, p *provision.Provisioner) error) error {
+	ctx, cancel := context.WithTimeout(ctx, workLimit)
+	defer cancel()
 	select {
 	case h.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -68,7 +74,7 @@ func (p *Pool) attempt(name string) chan struct{} {
 	return p.tried[name]
 }
 
-// attempted is called by the one controller that opens clusters, one object at a time.
+// attempted is called by the one controller that opens clusters; it never works on one object twice at a time.
 func (p *Pool) attempted(name string) {
 	tried := p.attempt(name)
 	select {

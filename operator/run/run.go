@@ -3,17 +3,18 @@ package run
 
 import (
 	"context"
-	"log/slog"
+	"errors"
 	"os"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -34,10 +35,11 @@ type Options struct {
 	DriftEvery     time.Duration
 	IsolationEvery time.Duration
 	DumpFolder     string
-	LogLevel       slog.Level
+	LogLevel       string
 
 	// For tests.
 	AfterPhase         func(label string) error
+	AfterStep          func(ctx context.Context, label string) error
 	Now                func() time.Time
 	SkipNameValidation bool // several operators in one process register controllers of one name
 }
@@ -45,7 +47,6 @@ type Options struct {
 // ParseFlags reads the command line; an unknown flag is an error.
 func ParseFlags(args []string) (Options, error) {
 	o := Options{Now: time.Now}
-	var level string
 	flags := pflag.NewFlagSet("circle15-operator", pflag.ContinueOnError)
 	flags.StringVar(&o.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the connection Secrets and of the leader's lease")
 	flags.StringVar(&o.MetricsAddress, "metrics-address", "127.0.0.1:8080", "address of the Prometheus metrics; 0 for none")
@@ -55,11 +56,14 @@ func ParseFlags(args []string) (Options, error) {
 	flags.DurationVar(&o.DriftEvery, "drift-every", 5*time.Minute, "how often each cluster's catalogs are compared with what should be there")
 	flags.DurationVar(&o.IsolationEvery, "isolation-every", 6*time.Hour, "how often isolation is proven again without a change")
 	flags.StringVar(&o.DumpFolder, "dump-folder", "", "folder for the final dump of a tenant that is dropped; empty for none")
-	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&o.LogLevel, "log-level", "info", "debug, info, warn or error")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
-	return o, o.LogLevel.UnmarshalText([]byte(level))
+	if o.Workers < 1 || o.DriftEvery <= 0 || o.IsolationEvery <= 0 {
+		return o, errors.New("--workers, --drift-every and --isolation-every must be positive")
+	}
+	return o, nil
 }
 
 // Scheme knows the types that the operator works with.
@@ -72,13 +76,13 @@ func Scheme() *runtime.Scheme {
 
 // Operator runs until the context ends; it finishes what it is doing within a bound.
 func Operator(ctx context.Context, config *rest.Config, o Options) error {
-	logger := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: o.LogLevel}))
-	ctrl.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	config = rest.CopyConfig(config)
 	config.QPS, config.Burst = 200, 400 // the API server's own fairness bounds us
 	grace := 20 * time.Second
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme:                        Scheme(),
+		Scheme: Scheme(),
+		// Who set which field is for people; thousands of objects are kept without it.
+		Cache:                         cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
 		Metrics:                       server.Options{BindAddress: o.MetricsAddress},
 		HealthProbeBindAddress:        o.HealthAddress,
 		LeaderElection:                o.LeaderElect,
@@ -100,11 +104,17 @@ func Operator(ctx context.Context, config *rest.Config, o Options) error {
 }
 
 func register(ctx context.Context, mgr ctrl.Manager, clusters *cluster.Pool, o Options) error {
-	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.Tenant{}, operatortenant.ParentIndex, operatortenant.IndexParent); err != nil {
-		return err
+	for field, index := range map[string]client.IndexerFunc{
+		operatortenant.ParentIndex: operatortenant.IndexParent, operatortenant.DivisionIndex: operatortenant.IndexDivision,
+	} {
+		if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.Tenant{}, field, index); err != nil {
+			return err
+		}
 	}
 	opened := make(chan event.TypedGenericEvent[*v1alpha1.DatabaseCluster])
-	databases := &cluster.Reconciler{Client: mgr.GetClient(), Secrets: mgr.GetAPIReader(), Pool: clusters, Namespace: o.Namespace, Opened: opened}
+	databases := &cluster.Reconciler{
+		Client: mgr.GetClient(), Secrets: mgr.GetAPIReader(), Pool: clusters, Namespace: o.Namespace, Opened: opened, AfterStep: o.AfterStep,
+	}
 	if err := databases.SetupWithManager(mgr); err != nil {
 		return err
 	}
@@ -117,7 +127,7 @@ func register(ctx context.Context, mgr ctrl.Manager, clusters *cluster.Pool, o O
 	if err := tenants.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	if err := mgr.Add(&operatortenant.DriftScan{Clusters: clusters, Every: o.DriftEvery, Drifted: drifted}); err != nil {
+	if err := mgr.Add(&operatortenant.DriftScan{Client: mgr.GetClient(), Clusters: clusters, Every: o.DriftEvery, Drifted: drifted}); err != nil {
 		return err
 	}
 	if err := mgr.AddHealthzCheck("alive", healthz.Ping); err != nil {

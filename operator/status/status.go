@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -16,6 +17,9 @@ import (
 
 // Owner is the field manager of everything that the operator applies.
 const Owner = client.FieldOwner("circle15-operator")
+
+// limit bounds the writing of one status.
+const limit = 10 * time.Second
 
 // Patch applies (server-side) the status of obj where it differs from before. An object that is gone is no error.
 func Patch(ctx context.Context, c client.Client, obj client.Object, before, now any) error {
@@ -36,7 +40,8 @@ func Patch(ctx context.Context, c client.Client, obj client.Object, before, now 
 	// The uid makes the patch fail for another object of the same name instead of creating its status.
 	u.SetUID(obj.GetUID())
 	// The request may have been cancelled by a shutdown; what was done is still worth telling.
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer cancel()
 	return client.IgnoreNotFound(c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), Owner, client.ForceOwnership))
 }
 

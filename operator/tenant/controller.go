@@ -9,6 +9,9 @@ import (
 	"errors"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -18,7 +21,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"circle15.dev/api/tenancy/v1alpha1"
@@ -46,6 +48,8 @@ type Reconciler struct {
 	Opened chan event.TypedGenericEvent[*v1alpha1.DatabaseCluster]
 	// Drifted are the tenants in which the drift scan found something to repair.
 	Drifted chan event.TypedGenericEvent[*v1alpha1.Tenant]
+
+	places places
 }
 
 // SetupWithManager registers the controller. Objects that were there before the operator started are queued with a
@@ -57,11 +61,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 			predicate.GenerationChangedPredicate{}, deletionStarted(),
 		))).
 		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(r.children), builder.WithPredicates(becameReady())).
+		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(r.freed), builder.WithPredicates(gone())).
 		WatchesRawSource(source.TypedChannel(r.Opened, handler.TypedEnqueueRequestsFromMapFunc(r.waiting))).
-		WatchesRawSource(source.TypedChannel(r.Drifted, handler.TypedEnqueueRequestsFromMapFunc(
-			func(_ context.Context, t *v1alpha1.Tenant) []reconcile.Request {
-				return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(t)}}
-			}))).
+		WatchesRawSource(source.TypedChannel(r.Drifted, behindNewTenants())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: max(1, r.Workers), RateLimiter: backoff()}).
 		Complete(r)
 }
@@ -79,10 +81,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 			return ctrl.Result{}, client.IgnoreNotFound(err)
 		}
 	}
-	s := &scope{tenant: &t, before: t.Status.DeepCopy()}
-	t.Status.ObservedGeneration = t.Generation
+	ctx, span := tracer.Start(ctx, "Tenant", trace.WithAttributes(attribute.String("circle15.tenant", t.Name)))
+	defer span.End()
+	s := newScope(&t)
 	defer func() {
-		setReady(s, err)
+		if err != nil && ctx.Err() != nil {
+			return // the operator is stopping: nothing was learned about the tenant
+		}
+		r.sumUp(s, err)
+		span.SetAttributes(attribute.String("circle15.phase", string(t.Status.Phase)))
 		err = errors.Join(conclude(err), status.Patch(ctx, r.Client, &t, s.before, &t.Status))
 	}()
 	if !t.DeletionTimestamp.IsZero() {
@@ -95,10 +102,20 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 type scope struct {
 	tenant *v1alpha1.Tenant
 	before *v1alpha1.TenantStatus // as last written
-	handle *cluster.Handle        // set by the first phase
-	did    []string               // steps of provisioning that had something to do
-	again  time.Duration          // when to look again; 0: when something happens
-	stop   bool                   // no further phase
+	// settled says that everything was done for this generation of the object, so that a look suffices where nothing was
+	// changed by hand. A failure of any phase, and the beginning of any change, unsettles.
+	settled bool
+	handle  *cluster.Handle // set by the phase that finds the cluster
+	did     []string        // steps of provisioning that had something to do
+	again   time.Duration   // when to look again; 0: when something happens
+	stop    bool            // no further phase
+}
+
+func newScope(t *v1alpha1.Tenant) *scope {
+	done := t.Status.Phase == v1alpha1.PhaseReady || t.Status.Phase == v1alpha1.PhaseSuspended
+	s := &scope{tenant: t, before: t.Status.DeepCopy(), settled: done && t.Status.ObservedGeneration == t.Generation}
+	t.Status.ObservedGeneration = t.Generation
+	return s
 }
 
 type phase struct {
@@ -108,8 +125,10 @@ type phase struct {
 
 func (r *Reconciler) run(ctx context.Context, s *scope, phases []phase) (ctrl.Result, error) {
 	for _, p := range phases {
-		if err := p.run(ctx, s); err != nil {
-			r.tellFailure(s, p.label, err)
+		if err := traced(ctx, s, p); err != nil {
+			if ctx.Err() == nil {
+				r.tellFailure(s, p.label, err)
+			}
 			return ctrl.Result{}, err
 		}
 		if r.AfterPhase != nil {
@@ -122,6 +141,17 @@ func (r *Reconciler) run(ctx context.Context, s *scope, phases []phase) (ctrl.Re
 		}
 	}
 	return ctrl.Result{RequeueAfter: s.again, Priority: lowPriority(s)}, nil
+}
+
+func traced(ctx context.Context, s *scope, p phase) error {
+	ctx, span := tracer.Start(ctx, p.label)
+	defer span.End()
+	err := p.run(ctx, s)
+	if err != nil {
+		reason, _ := describe(err)
+		span.SetStatus(codes.Error, reason)
+	}
+	return err
 }
 
 // lowPriority keeps a look that nothing asked for behind new tenants; a deletion that waits is not such a look.

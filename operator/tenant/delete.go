@@ -20,7 +20,8 @@ type Dumper func(ctx context.Context, name tenant.Name, cluster string) error
 // deletionPhases of a Tenant that is being deleted, in order.
 func (r *Reconciler) deletionPhases() []phase {
 	return []phase{
-		{"find", r.find},
+		{"children", r.checkChildless},
+		{"find", r.findPlaced},
 		{"retire", r.retire},
 		{"grace", r.grace},
 		{"dump", r.dump},
@@ -36,20 +37,26 @@ func (s *scope) dropping() bool {
 	return s.handle != nil && s.tenant.Spec.DeletionPolicy == v1alpha1.DeletionDelete
 }
 
-// find gets the cluster. A tenant that was never placed left nothing behind.
-func (r *Reconciler) find(ctx context.Context, s *scope) error {
+// checkChildless waits until no living tenant has this one as its parent, on whatever database cluster.
+func (r *Reconciler) checkChildless(ctx context.Context, s *scope) error {
+	var list v1alpha1.TenantList
+	if err := r.Client.List(ctx, &list, client.MatchingFields{ParentIndex: s.tenant.Name}); err != nil {
+		return err
+	}
+	for i := range list.Items {
+		if child := &list.Items[i]; child.DeletionTimestamp.IsZero() {
+			return stall("HasChildren", "Tenant %q has this one as its parent; delete it first, and the deletion goes on", child.Name)
+		}
+	}
+	return nil
+}
+
+// findPlaced gets the cluster. A tenant that was never placed left nothing behind.
+func (r *Reconciler) findPlaced(ctx context.Context, s *scope) error {
 	if s.tenant.Status.Cluster == "" {
 		return nil
 	}
-	if err := r.awaitClusters(ctx); err != nil {
-		return err
-	}
-	handle, err := r.Clusters.Get(s.tenant.Status.Cluster)
-	if err != nil {
-		return stall("ClusterNotPrepared", "the DatabaseCluster %q is not prepared; deletion waits for it", s.tenant.Status.Cluster)
-	}
-	s.handle = handle
-	return nil
+	return r.find(ctx, s)
 }
 
 // retire takes the tenant out of use, with its data in place, whatever the policy: from now on the services refuse it.

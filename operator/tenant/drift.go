@@ -7,6 +7,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"circle15.dev/api/tenancy/v1alpha1"
@@ -15,8 +16,10 @@ import (
 )
 
 // DriftScan looks at every cluster's catalogs, with a fixed number of queries a cluster, and queues the tenants in which
-// something is not as it should be. It runs on the leader.
+// something is not as it should be, behind new ones. Stalled tenants and deletions are queued too: what they wait for may
+// lie outside Kubernetes, as a schema of another installation that was removed. It runs on the leader.
 type DriftScan struct {
+	Client   client.Reader
 	Clusters *cluster.Pool
 	Every    time.Duration
 	Drifted  chan<- event.TypedGenericEvent[*v1alpha1.Tenant]
@@ -35,11 +38,38 @@ func (d *DriftScan) Start(ctx context.Context) error {
 				slog.ErrorContext(ctx, "drift scan failed", "cluster", name, "error", err)
 			}
 		}
+		if err := d.queueStalled(ctx); err != nil && ctx.Err() == nil {
+			slog.ErrorContext(ctx, "stalled tenants were not queued", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
+	}
+}
+
+func (d *DriftScan) queueStalled(ctx context.Context) error {
+	var list v1alpha1.TenantList
+	if err := d.Client.List(ctx, &list); err != nil {
+		return err
+	}
+	for i := range list.Items {
+		if phase := list.Items[i].Status.Phase; phase == v1alpha1.PhaseStalled || phase == v1alpha1.PhaseDeleting {
+			if err := d.queue(ctx, list.Items[i].Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (d *DriftScan) queue(ctx context.Context, name string) error {
+	select {
+	case d.Drifted <- event.TypedGenericEvent[*v1alpha1.Tenant]{Object: &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: name}}}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -65,13 +95,8 @@ func (d *DriftScan) scan(ctx context.Context, name string) error {
 			continue
 		}
 		driftFound.WithLabelValues(name).Inc()
-		found := event.TypedGenericEvent[*v1alpha1.Tenant]{
-			Object: &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: string(o.Name)}},
-		}
-		select {
-		case d.Drifted <- found:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := d.queue(ctx, string(o.Name)); err != nil {
+			return err
 		}
 	}
 	return nil

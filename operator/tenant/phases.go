@@ -2,12 +2,13 @@ package tenant
 
 import (
 	"context"
+	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -20,10 +21,13 @@ import (
 // phases of a living tenant, in order.
 func (r *Reconciler) phases() []phase {
 	return []phase{
+		{"spec", checkSpec},
 		{"parent", r.checkParent},
+		{"division", r.checkDivision},
 		{"place", r.place},
 		{"provision", r.provision},
 		{"stations", r.stations},
+		{"grants", r.grants},
 		{"suspend", r.suspend},
 		{"isolation", r.isolation},
 		{"count", r.count},
@@ -44,7 +48,7 @@ func labels(phases []phase) []string {
 // checkParent waits for a parent that is on its way, and stalls on one that cannot be.
 func (r *Reconciler) checkParent(ctx context.Context, s *scope) error {
 	spec := &s.tenant.Spec
-	if spec.Parent == "" {
+	if spec.Parent == "" || s.settled {
 		return nil
 	}
 	var parent v1alpha1.Tenant
@@ -63,57 +67,88 @@ func (r *Reconciler) checkParent(ctx context.Context, s *scope) error {
 	if parent.Spec.Level != wanted {
 		return stall("WrongParent", "spec.parent %q is a %s; the parent of a %s is a %s", spec.Parent, parent.Spec.Level, spec.Level, wanted)
 	}
+	if parent.Spec.DivisionCode[:2] != spec.DivisionCode[:2] {
+		return stall("WrongParent", "division %s is not in the province of spec.parent %q (%s); correct one of them",
+			spec.DivisionCode, spec.Parent, parent.Spec.DivisionCode)
+	}
+	if !parent.DeletionTimestamp.IsZero() {
+		return stall("UnknownParent", "spec.parent %q is being deleted; create it again, or correct spec.parent", spec.Parent)
+	}
 	if parent.Status.ReadyTime == nil {
 		return stall("ParentNotReady", "the parent %q is not Ready yet; this tenant goes on when it is", spec.Parent)
 	}
 	return nil
 }
 
-// provision makes, adopts, migrates or repairs role, schema and policies.
+// checkDivision stalls on a division code that an older Tenant has. Each database cluster refuses a second tenant of a
+// division by itself; here those of other clusters count too.
+func (r *Reconciler) checkDivision(ctx context.Context, s *scope) error {
+	if s.before.ReadyTime != nil {
+		return nil
+	}
+	var list v1alpha1.TenantList
+	if err := r.Client.List(ctx, &list, client.MatchingFields{DivisionIndex: s.tenant.Spec.DivisionCode}); err != nil {
+		return err
+	}
+	for i := range list.Items {
+		other := &list.Items[i]
+		if other.UID != s.tenant.UID && other.DeletionTimestamp.IsZero() && goesBefore(other, s.tenant) {
+			return stall("DivisionTaken", "spec.divisionCode %s is that of Tenant %q; correct it, or delete that Tenant",
+				s.tenant.Spec.DivisionCode, other.Name)
+		}
+	}
+	return nil
+}
+
+// goesBefore says which of two tenants of one division has it: one that was Ready, else the older.
+func goesBefore(a, b *v1alpha1.Tenant) bool {
+	if a.Status.ReadyTime != nil {
+		return true
+	}
+	if order := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); order != 0 {
+		return order < 0
+	}
+	return a.Name < b.Name
+}
+
+// provision makes, adopts, migrates or repairs role, schema and policies. For a settled tenant it looks first, and most
+// often that is all.
 func (r *Reconciler) provision(ctx context.Context, s *scope) error {
 	spec := provisionSpec(s.tenant)
 	return s.handle.Do(ctx, func(ctx context.Context, p *provision.Provisioner) error {
+		if s.settled {
+			observed, err := p.Inspect(ctx, spec)
+			if err != nil {
+				setProvisioned(s, nil, err)
+				return err
+			}
+			if len(observed.Drift) == 0 && observed.Stalled == nil {
+				setProvisioned(s, observed, nil)
+				return nil
+			}
+		}
 		made, err := p.Create(ctx, spec)
 		if err != nil {
 			setProvisioned(s, nil, err)
 			return err
 		}
 		s.did = made.Did
-		observed, err := p.Observe(ctx, spec.Name)
+		observed, err := p.Inspect(ctx, spec)
 		if err != nil {
 			return err
 		}
-		setProvisioned(s, observed[0], nil)
-		st := &s.tenant.Status
-		st.Schema, st.Role, st.SchemaVersion = made.Tenant.Schema, made.Tenant.Role, int32(made.Tenant.SchemaVersion)
-		if len(made.Did) > 0 && s.before.ReadyTime != nil {
+		setProvisioned(s, observed, nil)
+		if len(made.Did) > 0 && s.settled {
 			r.tellf(s, "Normal", "Repaired", "brought back into line: %s", strings.Join(made.Did, ", "))
 		}
 		return nil
 	})
 }
 
-func provisionSpec(t *v1alpha1.Tenant) provision.Spec {
-	spec := provision.Spec{
-		Name: tenant.Name(t.Name), DisplayNameZh: t.Spec.DisplayName.Zh, DisplayNameEn: t.Spec.DisplayName.En,
-		Level: provision.Level(t.Spec.Level), Parent: tenant.Name(t.Spec.Parent), DivisionCode: t.Spec.DivisionCode,
-		Cluster: t.Status.Cluster, StandardsPack: t.Spec.StandardsPack, DeletionPolicy: provision.DeletionPolicy(t.Spec.DeletionPolicy),
-		Quotas: provision.Quotas{
-			Stations: t.Spec.Quotas.Stations, Staff: t.Spec.Quotas.Staff, Residents: t.Spec.Quotas.Residents,
-			RequestsPerSecond: t.Spec.Quotas.RequestsPerSecond,
-		},
-	}
-	for _, g := range t.Spec.Policy.Grants {
-		spec.Policy.Grants = append(spec.Policy.Grants, provision.Grant{Subject: g.Subject, Role: g.Role})
-	}
-	spec.Policy.Rules = provisionRules(t.Spec.Policy.Rules)
-	return spec
-}
-
 // stations creates the stations of the division table that the tenant lacks, when the object was made or has changed.
 func (r *Reconciler) stations(ctx context.Context, s *scope) error {
 	from := s.tenant.Spec.Stations.FromDivisions
-	if from == "" || from == v1alpha1.StationsNone || s.before.ObservedGeneration == s.tenant.Generation && s.before.ReadyTime != nil {
+	if s.settled || from == "" || from == v1alpha1.StationsNone {
 		return nil
 	}
 	wanted := stationsOf(s.tenant.Spec.DivisionCode, from)
@@ -125,6 +160,20 @@ func (r *Reconciler) stations(ctx context.Context, s *scope) error {
 		if created > 0 {
 			r.tellf(s, "Normal", "StationsCreated", "created %d stations from the division table", created)
 		}
+		setPoliciesFailed(s, err)
+		return err
+	})
+}
+
+// grants gives the roles at single stations, which exist by now.
+func (r *Reconciler) grants(ctx context.Context, s *scope) error {
+	grants := stationGrants(s.tenant)
+	if s.settled || len(grants) == 0 && s.before.ReadyTime == nil {
+		return nil
+	}
+	return s.handle.Do(ctx, func(ctx context.Context, p *provision.Provisioner) error {
+		err := p.EnsureStationGrants(ctx, tenant.Name(s.tenant.Name), grants)
+		setPoliciesFailed(s, err)
 		return err
 	})
 }
@@ -149,26 +198,24 @@ func (r *Reconciler) today() time.Time {
 	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
 }
 
-// suspend makes the control schema and the database agree with spec.suspend.
-func (r *Reconciler) suspend(ctx context.Context, s *scope) error {
-	return s.handle.Do(ctx, func(ctx context.Context, p *provision.Provisioner) error {
-		act := p.Resume
-		if s.tenant.Spec.Suspend {
-			act = p.Suspend
-		}
-		done, err := act(ctx, tenant.Name(s.tenant.Name))
-		setSuspended(s, err)
-		if err == nil && slices.Contains(done.Did, "state") {
-			r.tellf(s, "Normal", map[bool]string{true: "Suspended", false: "Resumed"}[s.tenant.Spec.Suspend], "the services were told")
-		}
-		return err
-	})
+// suspend tells of what provisioning has done about spec.suspend: the state in the control schema, which the services
+// follow, and the role's membership.
+func (r *Reconciler) suspend(_ context.Context, s *scope) error {
+	was := meta.IsStatusConditionTrue(s.before.Conditions, v1alpha1.ConditionSuspended)
+	setSuspended(s)
+	switch {
+	case s.tenant.Spec.Suspend && !was:
+		r.tellf(s, "Normal", "Suspended", "services and database refuse the tenant from now on")
+	case !s.tenant.Spec.Suspend && was:
+		r.tellf(s, "Normal", "Resumed", "the tenant is served again")
+	}
+	return nil
 }
 
 // isolation is proven after each change and again after a while.
 func (r *Reconciler) isolation(ctx context.Context, s *scope) error {
 	now, last := r.Now(), s.tenant.Status.IsolationProvenTime
-	due := last == nil || len(s.did) > 0 || s.before.ObservedGeneration != s.tenant.Generation || !now.Before(last.Add(r.IsolationEvery))
+	due := last == nil || len(s.did) > 0 || !s.settled || !now.Before(last.Add(r.IsolationEvery))
 	if due {
 		err := s.handle.Do(ctx, func(ctx context.Context, p *provision.Provisioner) error {
 			return p.ProveIsolation(ctx, tenant.Name(s.tenant.Name))
@@ -184,12 +231,14 @@ func (r *Reconciler) isolation(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// count reads what quotas bound. It is for people: a failure to count does not make a tenant unready.
+// count reads what quotas bound, and the policy's version. It is for people: a failure to count does not make a tenant
+// unready.
 func (r *Reconciler) count(ctx context.Context, s *scope) error {
 	return s.handle.Do(ctx, func(ctx context.Context, p *provision.Provisioner) error {
 		c, err := p.Counts(ctx, tenant.Name(s.tenant.Name))
 		if err != nil {
-			return err
+			slog.WarnContext(ctx, "rows were not counted", "tenant", s.tenant.Name, "error", err)
+			return nil
 		}
 		s.tenant.Status.Counts = &v1alpha1.TenantCounts{Stations: int32(c.Stations), Staff: int32(c.Staff), Residents: int32(c.Residents)}
 		s.tenant.Status.PolicyVersion = c.PolicyVersion

@@ -3,6 +3,10 @@ package tenant
 import (
 	"context"
 	"errors"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"circle15.dev/api/tenancy/v1alpha1"
 	"circle15.dev/internal/tenant"
@@ -15,11 +19,11 @@ import (
 // with most free capacity. The choice is written to the status before anything is made there, so that a crash in
 // between never leaves a schema on a cluster that nobody knows of.
 func (r *Reconciler) place(ctx context.Context, s *scope) error {
-	if err := r.awaitClusters(ctx); err != nil {
-		return err
-	}
 	st := &s.tenant.Status
 	if st.Cluster == "" {
+		if err := r.awaitClusters(ctx); err != nil {
+			return err
+		}
 		name, err := r.choose(ctx, s.tenant)
 		if err != nil {
 			return err
@@ -29,20 +33,33 @@ func (r *Reconciler) place(ctx context.Context, s *scope) error {
 		if err := status.Patch(ctx, r.Client, s.tenant, s.before, st); err != nil {
 			return err
 		}
-		ready := s.before.ObservedGeneration
 		s.before = st.DeepCopy()
-		s.before.ObservedGeneration = ready
 	}
-	handle, err := r.Clusters.Get(st.Cluster)
-	if err != nil {
-		return stall("ClusterNotPrepared", "the DatabaseCluster %q is not prepared; see its conditions", st.Cluster)
+	return r.find(ctx, s)
+}
+
+// find gets the tenant's database cluster. It waits until the cluster was tried once, so that a restart of the operator
+// does not find Ready tenants on a cluster that it merely has not opened yet.
+func (r *Reconciler) find(ctx context.Context, s *scope) error {
+	name := s.tenant.Status.Cluster
+	err := r.Client.Get(ctx, client.ObjectKey{Name: name}, &v1alpha1.DatabaseCluster{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return stall("ClusterNotPrepared", "the DatabaseCluster %q, which holds the tenant, is gone; create it again", name)
+	case err != nil:
+		return err
 	}
-	s.handle = handle
+	if err := r.Clusters.AwaitFirstAttempt(ctx, name); err != nil {
+		return err
+	}
+	if s.handle, err = r.Clusters.Get(name); err != nil {
+		return stall("ClusterNotPrepared", "the DatabaseCluster %q is not prepared; see its conditions", name)
+	}
 	return nil
 }
 
-// awaitClusters waits until every database cluster was tried once, so that a restart of the operator does not find
-// Ready tenants on clusters that it merely has not opened yet.
+// awaitClusters waits until every database cluster was tried once: one that is merely not open yet may hold the schema
+// that the tenant is to adopt.
 func (r *Reconciler) awaitClusters(ctx context.Context) error {
 	var list v1alpha1.DatabaseClusterList
 	if err := r.Client.List(ctx, &list); err != nil {
@@ -56,11 +73,16 @@ func (r *Reconciler) awaitClusters(ctx context.Context) error {
 	return nil
 }
 
+// choose fails where one of the candidates cannot be asked: it may hold the tenant's retained schema, and an empty one
+// elsewhere would look like lost data.
 func (r *Reconciler) choose(ctx context.Context, t *v1alpha1.Tenant) (string, error) {
 	candidates, err := r.candidates(t.Spec.Database)
 	if err != nil {
 		return "", err
 	}
+	// One at a time: what one takes, the next must see.
+	r.places.choosing.Lock()
+	defer r.places.choosing.Unlock()
 	best, most := "", 0
 	for _, name := range candidates {
 		handle, err := r.Clusters.Get(name)
@@ -74,14 +96,51 @@ func (r *Reconciler) choose(ctx context.Context, t *v1alpha1.Tenant) (string, er
 		if held { // a retained schema, or one whose object lost its status
 			return name, nil
 		}
-		if free > most {
+		if free -= r.places.taken(name, t.Name); free > most {
 			best, most = name, free
 		}
 	}
 	if best == "" {
-		return "", stall("NoCapacity", "no prepared database cluster has room; raise spec.capacity of one, or add a DatabaseCluster")
+		return "", stall("NoCapacity", "no prepared database cluster that fits spec.database has room; raise spec.capacity of one, or add a DatabaseCluster")
 	}
+	r.places.take(best, t.Name)
 	return best, nil
+}
+
+// places are the tenants that were given a cluster and are not yet counted there.
+type places struct {
+	choosing sync.Mutex
+
+	mu sync.Mutex
+	of map[string]string // cluster by tenant
+}
+
+func (p *places) take(clusterName, tenantName string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.of == nil {
+		p.of = map[string]string{}
+	}
+	p.of[tenantName] = clusterName
+}
+
+func (p *places) giveBack(tenantName string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.of, tenantName)
+}
+
+// taken is how many places of the cluster others have taken.
+func (p *places) taken(clusterName, tenantName string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for other, on := range p.of {
+		if on == clusterName && other != tenantName {
+			n++
+		}
+	}
+	return n
 }
 
 // candidates are the names of the clusters that the placement allows.

@@ -36,6 +36,8 @@ func setProvisioned(s *scope, have *provision.Observation, err error) {
 	setSchemaReady(s, have)
 	setMigrated(s, have)
 	setPoliciesReady(s, have)
+	st := &s.tenant.Status
+	st.Schema, st.Role, st.SchemaVersion = have.Tenant.Schema, have.Tenant.Role, int32(have.Tenant.SchemaVersion)
 }
 
 func setRoleReady(s *scope, have *provision.Observation) {
@@ -70,6 +72,14 @@ func setPoliciesReady(s *scope, have *provision.Observation) {
 	s.set(v1alpha1.ConditionPoliciesReady, metav1.ConditionTrue, "Written", "standard roles and the overlay are written")
 }
 
+// setPoliciesFailed takes PoliciesReady back where stations or grants at them could not be made.
+func setPoliciesFailed(s *scope, err error) {
+	if err != nil {
+		reason, message := describe(err)
+		s.set(v1alpha1.ConditionPoliciesReady, metav1.ConditionFalse, reason, message)
+	}
+}
+
 func setIsolationProven(s *scope, now time.Time, err error) {
 	if err != nil {
 		reason, message := describe(err)
@@ -80,21 +90,27 @@ func setIsolationProven(s *scope, now time.Time, err error) {
 	s.set(v1alpha1.ConditionIsolationProven, metav1.ConditionTrue, "Proven", "the tenant's role reaches no other schema")
 }
 
-func setSuspended(s *scope, err error) {
-	suspended := s.tenant.Spec.Suspend
-	switch {
-	case err != nil:
-		reason, message := describe(err)
-		s.set(v1alpha1.ConditionSuspended, metav1.ConditionUnknown, reason, message)
-	case suspended:
+func setSuspended(s *scope) {
+	if s.tenant.Spec.Suspend {
 		s.set(v1alpha1.ConditionSuspended, metav1.ConditionTrue, "Asked", "services and database refuse the tenant")
-	default:
-		s.set(v1alpha1.ConditionSuspended, metav1.ConditionFalse, "Active", "the tenant is served")
+		return
+	}
+	s.set(v1alpha1.ConditionSuspended, metav1.ConditionFalse, "Active", "the tenant is served")
+}
+
+// sumUp ends a reconciliation that came to something.
+func (r *Reconciler) sumUp(s *scope, err error) {
+	setReady(s, r.Now(), err)
+	if _, _, permanent := reasonOf(err); err == nil || permanent {
+		r.places.giveBack(s.tenant.Name) // it is counted by the cluster, or does not come
+	}
+	if s.before.ReadyTime == nil && s.tenant.Status.ReadyTime != nil {
+		r.tellf(s, "Normal", "Ready", "the tenant is on database cluster %s, schema %s", s.tenant.Status.Cluster, s.tenant.Status.Schema)
 	}
 }
 
 // setReady sums the reconciliation up: Ready, phase, and the time of the first Ready.
-func setReady(s *scope, err error) {
+func setReady(s *scope, now time.Time, err error) {
 	st := &s.tenant.Status
 	if !s.tenant.DeletionTimestamp.IsZero() {
 		st.Phase = v1alpha1.PhaseDeleting
@@ -121,7 +137,7 @@ func setReady(s *scope, err error) {
 		s.set(v1alpha1.ConditionReady, metav1.ConditionTrue, "Ready", "the services may serve the tenant")
 	}
 	if st.ReadyTime == nil {
-		st.ReadyTime = &metav1.Time{Time: time.Now()}
+		st.ReadyTime = &metav1.Time{Time: now}
 	}
 }
 

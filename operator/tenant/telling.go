@@ -2,10 +2,11 @@ package tenant
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"circle15.dev/api/tenancy/v1alpha1"
-	"circle15.dev/internal/authz"
 )
 
 // Metrics beside controller-runtime's own; no tenant in a label.
@@ -24,25 +25,22 @@ var (
 
 func init() { metrics.Registry.MustRegister(phaseFailures, driftFound, scanSeconds) }
 
+// tracer is of whatever OpenTelemetry provider the program has set; without one it costs nothing.
+var tracer = otel.Tracer("circle15.dev/operator/tenant")
+
 // tellf writes an event on the tenant.
 func (r *Reconciler) tellf(s *scope, kind, reason, format string, args ...any) {
 	r.Recorder.Eventf(s.tenant, nil, kind, reason, "Reconcile", format, args...)
 }
 
+// tellFailure writes an event when the failure is another than before: a tenant that is tried again and again, or looked
+// at now and then while it is stalled, says so once.
 func (r *Reconciler) tellFailure(s *scope, label string, err error) {
-	reason, message, permanent := reasonOf(err)
-	if !permanent {
-		phaseFailures.WithLabelValues(label, "false").Inc()
-		return // the queue tries again, and the log has the error
+	_, _, permanent := reasonOf(err)
+	phaseFailures.WithLabelValues(label, map[bool]string{true: "true", false: "false"}[permanent]).Inc()
+	reason, message := describe(err)
+	known := meta.FindStatusCondition(s.before.Conditions, v1alpha1.ConditionReady)
+	if known == nil || known.Reason != reason || known.Message != message {
+		r.tellf(s, "Warning", reason, "%s", message)
 	}
-	phaseFailures.WithLabelValues(label, "true").Inc()
-	r.tellf(s, "Warning", reason, "%s", message)
-}
-
-func provisionRules(rules []v1alpha1.Rule) []authz.Rule {
-	converted := make([]authz.Rule, len(rules))
-	for i, rule := range rules {
-		converted[i] = authz.Rule{Role: rule.Role, Resource: rule.Resource, Action: rule.Action, Level: authz.Level(rule.Level)}
-	}
-	return converted
 }

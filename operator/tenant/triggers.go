@@ -2,13 +2,16 @@ package tenant
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -22,6 +25,17 @@ const ParentIndex = "spec.parent"
 func IndexParent(o client.Object) []string {
 	if t, ok := o.(*v1alpha1.Tenant); ok && t.Spec.Parent != "" {
 		return []string{t.Spec.Parent}
+	}
+	return nil
+}
+
+// DivisionIndex is the cache index of tenants by spec.divisionCode.
+const DivisionIndex = "spec.divisionCode"
+
+// IndexDivision is the index function of DivisionIndex.
+func IndexDivision(o client.Object) []string {
+	if t, ok := o.(*v1alpha1.Tenant); ok {
+		return []string{t.Spec.DivisionCode}
 	}
 	return nil
 }
@@ -42,6 +56,40 @@ func (r *Reconciler) waiting(ctx context.Context, _ *v1alpha1.DatabaseCluster) [
 		return nil
 	}
 	return unready(list.Items)
+}
+
+// freed are the tenants that may go on when another is gone: its parent's deletion may have waited for it, and its place
+// or its division code may be what a stalled tenant needs.
+func (r *Reconciler) freed(ctx context.Context, o client.Object) []reconcile.Request {
+	var list v1alpha1.TenantList
+	if err := r.Client.List(ctx, &list); err != nil {
+		return nil
+	}
+	t, _ := o.(*v1alpha1.Tenant)
+	var requests []reconcile.Request
+	for i := range list.Items {
+		other := &list.Items[i]
+		if other.Status.Phase == v1alpha1.PhaseStalled || t != nil && other.Name == t.Spec.Parent && !other.DeletionTimestamp.IsZero() {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(other)})
+		}
+	}
+	return requests
+}
+
+// behindNewTenants queues a tenant with a low priority: after an upgrade a scan may find them all.
+func behindNewTenants() handler.TypedEventHandler[*v1alpha1.Tenant, reconcile.Request] {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	return handler.TypedFuncs[*v1alpha1.Tenant, reconcile.Request]{
+		GenericFunc: func(_ context.Context, e event.TypedGenericEvent[*v1alpha1.Tenant], q queue) {
+			request := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.Object)}
+			if ordered, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
+				low := handler.LowPriority
+				ordered.AddWithOpts(priorityqueue.AddOpts{Priority: &low}, request)
+				return
+			}
+			q.Add(request)
+		},
+	}
 }
 
 func unready(tenants []v1alpha1.Tenant) []reconcile.Request {
@@ -78,11 +126,31 @@ func becameReady() predicate.Predicate {
 	}
 }
 
-// backoff spreads retries of one tenant between a quarter of a second and two minutes, with up to a tenth of jitter from
-// the bucket that all share.
+func gone() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		UpdateFunc:  func(event.UpdateEvent) bool { return false },
+		DeleteFunc:  func(event.DeleteEvent) bool { return true },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
+}
+
+// backoff spreads retries of one tenant between a quarter of a second and two minutes, and all tenants' over fifty a
+// second, with jitter: thousands that failed together must not come back together.
 func backoff() workqueue.TypedRateLimiter[reconcile.Request] {
-	return workqueue.NewTypedMaxOfRateLimiter(
+	return jittered{workqueue.NewTypedMaxOfRateLimiter(
 		workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](250*time.Millisecond, 2*time.Minute),
 		&workqueue.TypedBucketRateLimiter[reconcile.Request]{Limiter: rate.NewLimiter(rate.Limit(50), 200)},
-	)
+	)}
+}
+
+// jittered lengthens each delay by up to a quarter.
+type jittered struct {
+	workqueue.TypedRateLimiter[reconcile.Request]
+}
+
+// When implements workqueue.TypedRateLimiter.
+func (j jittered) When(r reconcile.Request) time.Duration {
+	d := j.TypedRateLimiter.When(r)
+	return d + rand.N(d/4+1) //nolint:gosec // spread, not secrecy
 }

@@ -6,10 +6,11 @@ import (
 
 // DatabaseClusterSpec says how to reach a PostgreSQL and how many tenants it may hold.
 type DatabaseClusterSpec struct {
-	// ConnectionSecret holds the operator's connection URL.
+	// ConnectionSecret names the Secret, in the operator's namespace, that holds the connection URL of the role
+	// circle15_operator, for example {name: circle15-database, key: operator-url}.
 	ConnectionSecret SecretKey `json:"connectionSecret"`
 
-	// Class groups clusters among which a tenant may be placed.
+	// Class groups clusters among which a tenant may be placed, for example "large".
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
@@ -66,7 +67,15 @@ type DatabaseClusterStatus struct {
 	Tenants int32 `json:"tenants"`
 }
 
-// DatabaseCluster is a PostgreSQL server (15 to 18) on which tenants are placed.
+// DatabaseCluster is a PostgreSQL server (15 to 18) on which tenants are placed. For example:
+//
+//	apiVersion: circle15.dev/v1alpha1
+//	kind: DatabaseCluster
+//	metadata: {name: east}
+//	spec:
+//	  connectionSecret: {name: circle15-database, key: operator-url}
+//	  class: large
+//	  capacity: 1000
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status

@@ -48,9 +48,10 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="self.level == 'province' ? !has(self.parent) : has(self.parent)",message="a province has no parent; a city needs its province and a district its city as parent"
 // +kubebuilder:validation:XValidation:rule="(self.level == 'province') == self.divisionCode.endsWith('0000')",message="the division code must be of the level: NN0000 for a province, another code for a city or district"
+// +kubebuilder:validation:XValidation:rule="self.level != 'district' || !self.divisionCode.endsWith('00')",message="the division code of a district is one of county level: it does not end in 00"
 // +kubebuilder:validation:XValidation:rule="!has(self.database) || !(has(self.database.cluster) && has(self.database.class))",message="name a database cluster or a class, not both"
 type TenantSpec struct {
-	// DisplayName is shown to people.
+	// DisplayName is shown to people, for example {zh: 海口市, en: Haikou}.
 	DisplayName DisplayName `json:"displayName"`
 
 	// Level is province, city (prefecture level, or a county-level city directly under a province) or district. It
@@ -59,42 +60,46 @@ type TenantSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the level cannot change"
 	Level Level `json:"level"`
 
-	// Parent is the Tenant above: the province of a city, the city of a district.
+	// Parent is the name of the Tenant above: the province of a city ("hainan"), the city of a district. It may be created
+	// after this one, which then waits for it. It cannot change once the tenant was Ready.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=40
 	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9-]{0,38}[a-z0-9]$`
 	Parent string `json:"parent,omitempty"`
 
-	// DivisionCode is the six-digit code of GB/T 2260, for example "460100". No two tenants share one.
+	// DivisionCode is the six-digit code of GB/T 2260, for example "460100". No two tenants share one. It cannot change once
+	// the tenant was Ready.
 	//
 	// +kubebuilder:validation:Pattern=`^[1-9][0-9]{5}$`
 	// +kubebuilder:validation:MaxLength=6
 	DivisionCode string `json:"divisionCode"`
 
-	// Database says where the tenant's schema is placed; the cluster with most free capacity by default.
+	// Database says where the tenant's schema is placed, for example {cluster: east} or {class: large}; the cluster with
+	// most free capacity by default. It cannot change once the tenant was Ready.
 	//
 	// +optional
 	Database *Placement `json:"database,omitempty"`
 
-	// Stations says which stations are created with the tenant.
+	// Stations says which stations are created with the tenant, for example {fromDivisions: streets}.
 	//
 	// +optional
 	// +kubebuilder:default={fromDivisions: none}
 	Stations StationsSpec `json:"stations,omitzero"`
 
-	// StandardsPack is the versioned pack of labels, tiers, domains and forms.
+	// StandardsPack is the versioned pack of labels, tiers, domains and forms; the platform's default where it is absent.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	StandardsPack string `json:"standardsPack,omitempty"`
 
-	// Policy is laid over the standard roles.
+	// Policy is laid over the standard roles, for example {grants: [{subject: zhang.wei, role: bureau_admin}]}.
 	//
 	// +optional
 	Policy PolicyOverlay `json:"policy,omitzero"`
 
-	// Quotas bound what the tenant may use; absent is unlimited.
+	// Quotas bound what the tenant may use, for example {stations: 43, staff: 129, requestsPerSecond: 200}; absent is
+	// unlimited.
 	//
 	// +optional
 	Quotas Quotas `json:"quotas,omitzero"`
@@ -114,15 +119,23 @@ type TenantSpec struct {
 	// "72h". Putting the policy back to Retain in that time keeps the data.
 	//
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(\.[0-9]{1,9})?(h|m|s|ms|us|µs|ns))+$`
+	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:default="24h"
 	DeletionGrace metav1.Duration `json:"deletionGrace,omitzero"`
 }
 
 // DisplayName is a name in Chinese and in English.
 type DisplayName struct {
+	// Zh is the Chinese name, for example "海口市".
+	//
+	// +kubebuilder:validation:Pattern=`\S`
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=100
 	Zh string `json:"zh"`
+	// En is the English name, for example "Haikou".
+	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=100
 	En string `json:"en,omitempty"`
@@ -130,9 +143,13 @@ type DisplayName struct {
 
 // Placement names a DatabaseCluster, or a class of them.
 type Placement struct {
+	// Cluster is the name of a DatabaseCluster, for example "east".
+	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Cluster string `json:"cluster,omitempty"`
+	// Class is the spec.class of DatabaseClusters, of which the one with most free capacity is taken, for example "large".
+	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Class string `json:"class,omitempty"`
@@ -140,7 +157,8 @@ type Placement struct {
 
 // StationsSpec says which stations are created with a tenant.
 type StationsSpec struct {
-	// FromDivisions creates a station for each street, or each township, of the real division table.
+	// FromDivisions creates a station for each street (streets), or for each street, town and township (townships), of the
+	// real division table: 21 and 43 for Haikou (460100).
 	//
 	// +optional
 	// +kubebuilder:default=none
@@ -149,6 +167,14 @@ type StationsSpec struct {
 
 // PolicyOverlay is laid over the standard roles and rules.
 type PolicyOverlay struct {
+	// Roles are roles of the tenant's own beside the standard ones, for rules and grants to name.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=50
+	Roles []Role `json:"roles,omitempty"`
+
 	// Grants give roles to the first administrators.
 	//
 	// +optional
@@ -164,6 +190,15 @@ type PolicyOverlay struct {
 	Rules []Rule `json:"rules,omitempty"`
 }
 
+// Role is a role of the tenant's own, for example {name: street_office, displayName: {zh: 街道办, en: Street office}}.
+type Role struct {
+	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9_]{0,62}$`
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+	// DisplayName is shown to people.
+	DisplayName DisplayName `json:"displayName"`
+}
+
 // RoleGrant gives a role to an OIDC subject.
 type RoleGrant struct {
 	// Subject is the "sub" claim of the person's token.
@@ -171,12 +206,13 @@ type RoleGrant struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	Subject string `json:"subject"`
-	// Role is a standard role, for example "bureau_admin", or one that a rule names.
+	// Role is a standard role, for example "bureau_admin", or one of policy.roles.
 	//
 	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9_]{0,62}$`
 	// +kubebuilder:validation:MaxLength=63
 	Role string `json:"role"`
-	// Station is the nine-digit division code of the station, for roles that reach one station.
+	// Station is the nine-digit division code of an open station, for example "460107003", for roles that reach one
+	// station (station_head, social_worker, volunteer_coordinator).
 	//
 	// +optional
 	// +kubebuilder:validation:Pattern=`^[0-9]{9}$`
@@ -184,7 +220,8 @@ type RoleGrant struct {
 	Station string `json:"station,omitempty"`
 }
 
-// Rule permits a role an action on a resource.
+// Rule permits a role an action on a resource, for example {role: auditor, resource: stations, action: list, level:
+// tenant}. A rule with the role, resource and action of a standard one replaces its level.
 type Rule struct {
 	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9_]{0,62}$`
 	// +kubebuilder:validation:MaxLength=63
@@ -295,7 +332,18 @@ type TenantCounts struct {
 	Residents int32 `json:"residents"`
 }
 
-// Tenant is a province, city or district on the platform: its own PostgreSQL schema, role and policies.
+// Tenant is a province, city or district on the platform: its own PostgreSQL schema, role and policies. For example:
+//
+//	apiVersion: circle15.dev/v1alpha1
+//	kind: Tenant
+//	metadata: {name: haikou}
+//	spec:
+//	  displayName: {zh: 海口市, en: Haikou}
+//	  level: city
+//	  parent: hainan
+//	  divisionCode: "460100"
+//	  stations: {fromDivisions: streets}
+//	  policy: {grants: [{subject: zhang.wei, role: bureau_admin}]}
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -313,6 +361,7 @@ type TenantCounts struct {
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z][a-z0-9-]{0,38}[a-z0-9]$')",message="the name must be 2 to 40 lower-case letters, digits and hyphens, starting with a letter, because it names the schema"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.readyTime) || self.spec.divisionCode == oldSelf.spec.divisionCode",message="the division code cannot change once the tenant was Ready"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.readyTime) || (has(self.spec.database) == has(oldSelf.spec.database) && (!has(self.spec.database) || self.spec.database == oldSelf.spec.database))",message="the database placement cannot change once the tenant was Ready"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.readyTime) || (has(self.spec.parent) == has(oldSelf.spec.parent) && (!has(self.spec.parent) || self.spec.parent == oldSelf.spec.parent))",message="the parent cannot change once the tenant was Ready"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.parent) || self.spec.parent != self.metadata.name",message="a tenant cannot be its own parent"
 type Tenant struct {
 	metav1.TypeMeta   `json:",inline"`
