@@ -16,10 +16,11 @@ import (
 // Apply copies the fields that the mask names from update to current. An empty mask or "*" names every field that
 // update sets. Fields that only the server sets (OUTPUT_ONLY, id, etag) are passed over, as AIP-203 asks; an
 // IMMUTABLE field that would change, and a path that names no field, are Invalid. Only whole top-level fields are
-// replaced; a path into a message replaces the leaf alone.
+// replaced; a path into a message replaces the leaf alone. field is the resource's JSON path in the request, which goes
+// before the names of its fields in an error.
 //
 // The caller validates what results.
-func Apply[T proto.Message](current, update T, mask *fieldmaskpb.FieldMask) error {
+func Apply[T proto.Message](field string, current, update T, mask *fieldmaskpb.FieldMask) error {
 	paths := mask.GetPaths()
 	if len(paths) == 0 || (len(paths) == 1 && paths[0] == "*") {
 		paths = nil
@@ -32,14 +33,14 @@ func Apply[T proto.Message](current, update T, mask *fieldmaskpb.FieldMask) erro
 		if !(&fieldmaskpb.FieldMask{Paths: []string{path}}).IsValid(current) {
 			return apierr.InvalidField("updateMask", "names no field: %q", path)
 		}
-		if err := copyPath(current.ProtoReflect(), update.ProtoReflect(), path); err != nil {
+		if err := copyPath(field, current.ProtoReflect(), update.ProtoReflect(), path); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func copyPath(to, from protoreflect.Message, path string) error {
+func copyPath(at string, to, from protoreflect.Message, path string) error {
 	name, rest, _ := strings.Cut(path, ".")
 	field := to.Descriptor().Fields().ByName(protoreflect.Name(name))
 	behavior := behaviorOf(field)
@@ -47,9 +48,9 @@ func copyPath(to, from protoreflect.Message, path string) error {
 	case name == "id", name == "etag", behavior[annotations.FieldBehavior_OUTPUT_ONLY]:
 		return nil
 	case behavior[annotations.FieldBehavior_IMMUTABLE] && !to.Get(field).Equal(from.Get(field)):
-		return apierr.InvalidField(field.JSONName(), "cannot be changed after creation")
+		return apierr.InvalidField(at+"."+field.JSONName(), "cannot be changed after creation")
 	case rest != "" && (from.Has(field) || to.Has(field)):
-		return copyPath(to.Mutable(field).Message(), from.Get(field).Message(), rest)
+		return copyPath(at+"."+field.JSONName(), to.Mutable(field).Message(), from.Get(field).Message(), rest)
 	case rest != "":
 		return nil
 	case from.Has(field):

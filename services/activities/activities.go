@@ -196,7 +196,7 @@ func (s *Service) UpdateActivity(ctx context.Context, req *activitiesv1.UpdateAc
 			return nil, apierr.New(apierr.Conflict, "the activity is %s and does not change any more", was.State)
 		}
 		merged := was.toProto()
-		if err := patch.Apply(merged, req.GetActivity(), req.GetUpdateMask()); err != nil {
+		if err := patch.Apply("activity", merged, req.GetActivity(), req.GetUpdateMask()); err != nil {
 			return nil, err
 		}
 		if err := validate.Message("activity", merged); err != nil {

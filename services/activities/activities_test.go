@@ -264,7 +264,7 @@ func TestAChangeThatBreaksARuleIsRefusedByField(t *testing.T) {
 		"a held one keeps its day":      {of: act, mask: []string{"held_date"}, field: "activity.heldDate"},
 		"a held one has an attendance":  {of: act, mask: []string{"attendee_count"}, field: "activity.attendeeCount"},
 		"a title is required":           {of: act, mask: []string{"title"}, field: "activity.title"},
-		"the station stays":             {of: act, change: &activity{StationId: c.West.ID}, field: "stationId"},
+		"the station stays":             {of: act, change: &activity{StationId: c.West.ID}, field: "activity.stationId"},
 		"the worker served on that day": {of: act, change: &activity{StaffId: c.East.Left}, field: "activity.staffId"},
 		"the domain is known":           {of: act, change: &activity{Domain: "sports"}, field: "activity.domain"},
 		"volunteers are the station's":  {of: act, change: &activity{VolunteerIds: []string{c.elsewhere}}, field: "activity.volunteerIds[0]"},

@@ -122,7 +122,7 @@ func (s *Service) UpdateGroup(ctx context.Context, req *activitiesv1.UpdateGroup
 			return nil, err
 		}
 		merged := was.toProto()
-		if err := patch.Apply(merged, req.GetGroup(), req.GetUpdateMask()); err != nil {
+		if err := patch.Apply("group", merged, req.GetGroup(), req.GetUpdateMask()); err != nil {
 			return nil, err
 		}
 		if err := validate.Message("group", merged); err != nil {

@@ -225,7 +225,7 @@ func TestAGroupThatBreaksARuleIsRefusedByField(t *testing.T) {
 		mask   []string
 		field  string
 	}{
-		"the day of the opening stays": {change: &activitiesv1.Group{OpenedDate: "2021-07-02"}, field: "openedDate"},
+		"the day of the opening stays": {change: &activitiesv1.Group{OpenedDate: "2021-07-02"}, field: "group.openedDate"},
 		"a name is required":           {mask: []string{"display_name"}, field: "group.displayName"},
 		"members are the station's":    {change: &activitiesv1.Group{MemberIds: []string{c.West.Elder}}, field: "group.memberIds[0]"},
 		"so is the worker":             {change: &activitiesv1.Group{StaffId: c.West.Worker}, field: "group.staffId"},

@@ -153,7 +153,7 @@ func (s *Service) UpdateCase(ctx context.Context, req *casesv1.UpdateCaseRequest
 			return nil, err
 		}
 		merged := was.toProto()
-		if err := patch.Apply(merged, req.GetCase(), req.GetUpdateMask()); err != nil {
+		if err := patch.Apply("case", merged, req.GetCase(), req.GetUpdateMask()); err != nil {
 			return nil, err
 		}
 		if err := validate.Message("case", merged); err != nil {

@@ -97,7 +97,7 @@ func (s *Service) UpdateRole(ctx context.Context, req *iamv1.UpdateRoleRequest) 
 			return nil, err
 		}
 		merged := was.toProto()
-		if err := patch.Apply(merged, req.GetRole(), req.GetUpdateMask()); err != nil {
+		if err := patch.Apply("role", merged, req.GetRole(), req.GetUpdateMask()); err != nil {
 			return nil, err
 		}
 		if err := validate.Message("role", merged); err != nil {

@@ -123,7 +123,7 @@ func change[M tagged](ctx context.Context, field string, current, update M, mask
 	if err := etag.Match(ctx, update.GetEtag(), revision); err != nil {
 		return err
 	}
-	if err := patch.Apply(current, update, mask); err != nil {
+	if err := patch.Apply(field, current, update, mask); err != nil {
 		return err
 	}
 	return validate.Message(field, current)

@@ -150,7 +150,7 @@ func TestAStationIsClosedNoEarlierThanOpened(t *testing.T) {
 	_, err = e.UpdateStation(e.admin(), &registryv1.UpdateStationRequest{
 		Station: &registryv1.Station{Id: s.GetId(), DivisionCode: "460107001"}, UpdateMask: mask("division_code"),
 	})
-	refused(t, "another township", err, codes.InvalidArgument, "divisionCode")
+	refused(t, "another township", err, codes.InvalidArgument, "station.divisionCode")
 }
 
 func TestOnlyWhoReachesTheTenantCreatesStations(t *testing.T) {

@@ -145,7 +145,7 @@ func (s *Service) UpdateVisit(ctx context.Context, req *visitsv1.UpdateVisitRequ
 			return nil, err
 		}
 		merged := was.toProto()
-		if err := patch.Apply(merged, req.GetVisit(), req.GetUpdateMask()); err != nil {
+		if err := patch.Apply("visit", merged, req.GetVisit(), req.GetUpdateMask()); err != nil {
 			return nil, err
 		}
 		if err := validate.Message("visit", merged); err != nil {

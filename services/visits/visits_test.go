@@ -255,7 +255,7 @@ func TestAnUpdateThatBreaksARuleChangesNothing(t *testing.T) {
 		kind   apierr.Kind
 		field  string
 	}{
-		"another household":        {done, &visitsv1.Visit{HouseholdId: s.East.Neighbours}, nil, apierr.Invalid, "householdId"},
+		"another household":        {done, &visitsv1.Visit{HouseholdId: s.East.Neighbours}, nil, apierr.Invalid, "visit.householdId"},
 		"no findings":              {done, &visitsv1.Visit{}, []string{"findings"}, apierr.Invalid, "visit.findings"},
 		"no date":                  {done, &visitsv1.Visit{}, []string{"visit_date"}, apierr.Invalid, "visit.visitDate"},
 		"a date to come":           {done, &visitsv1.Visit{VisitDate: "2999-01-01"}, nil, apierr.Invalid, "visit.visitDate"},
