@@ -1,7 +1,7 @@
 //go:build e2e
 
 // Package e2e installs the chart on a real Kubernetes, as a province would, and works with it. It needs KUBECONFIG, the
-// image in the node (E2E_IMAGE), kubectl and helm in PATH, and a PostgreSQL that test and Pods reach: its administrator's
+// image in the node (E2E_IMAGE), what the cluster cannot do in E2E_HELM_SET (as in helm --set), kubectl and helm in PATH, and a PostgreSQL that test and Pods reach: its administrator's
 // URL in E2E_ADMIN_DATABASE_URL, or an address of this host that Pods reach in E2E_HOST, on which the test starts one.
 package e2e
 
@@ -163,7 +163,9 @@ func (i *installation) helm(packaged string, sets ...string) {
 		"upgrade", "--install", release, packaged, "-n", namespace, "--wait", "--timeout", patience.String(),
 		"--set", "image.repository=" + repository, "--set", "image.tag=" + tag,
 		"--set", "services.builtinIssuer.enabled=true", "--set", "services.drainDelaySeconds=3",
-		"--set", "services.resources.requests.cpu=50m",
+	}
+	if s := os.Getenv("E2E_HELM_SET"); s != "" {
+		args = append(args, "--set", s)
 	}
 	for _, s := range sets {
 		args = append(args, "--set", s)
