@@ -77,7 +77,7 @@ func (s *scene) serve(db *tenantdb.DB) {
 		Limits: rpcserver.DefaultLimits(), Drain: rpcserver.Drain{Timeout: 5 * time.Second},
 		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	}))(s.T)
-	if err := server.Listen(); err != nil {
+	if err := server.Listen(s.Context()); err != nil {
 		s.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())

@@ -84,7 +84,7 @@ func serve(t testing.TB, service rpcserver.Service) *grpc.ClientConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := server.Listen(); err != nil {
+	if err := server.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
