@@ -21,12 +21,12 @@ func Of(revision int32) string {
 }
 
 // Match compares the preconditions of a write with the current revision: If-Match of the request's metadata and the
-// etag field of its body, each only where present. Errors: StaleETag when one names another revision, Invalid when
-// one is malformed.
-func Match(ctx context.Context, bodyETag string, revision int32) error {
+// etag field of its body, each only where present; field is the JSON path of that one in the request. Errors: StaleETag
+// when one names another revision, Invalid when one is malformed.
+func Match(ctx context.Context, field, bodyETag string, revision int32) error {
 	current := Of(revision)
 	if bodyETag != "" {
-		if err := check("etag", bodyETag, current); err != nil {
+		if err := check(field, bodyETag, current); err != nil {
 			return err
 		}
 	}

@@ -48,7 +48,7 @@ func TestAPreconditionIsComparedWithTheCurrentRevision(t *testing.T) {
 			if tt.header != nil {
 				ctx = metadata.NewIncomingContext(ctx, metadata.MD{etag.IfMatch: tt.header})
 			}
-			err := etag.Match(ctx, tt.body, current)
+			err := etag.Match(ctx, "etag", tt.body, current)
 			switch {
 			case err == nil && tt.want != "":
 				t.Fatalf("went on, want %s", tt.want)
@@ -68,7 +68,7 @@ func TestIfNoneMatchComparesWeakly(t *testing.T) {
 func TestATagMatchesItsOwnRevisionOnly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := rapid.Int32().Draw(t, "a"), rapid.Int32().Draw(t, "b")
-		err := etag.Match(context.Background(), etag.Of(a), b)
+		err := etag.Match(context.Background(), "etag", etag.Of(a), b)
 		if (err == nil) != (a == b) {
 			t.Fatalf("tag of %d against revision %d: %v", a, b, err)
 		}
@@ -81,7 +81,7 @@ func FuzzAnyPreconditionIsAMatchOrA4xx(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, header string) {
 		ctx := metadata.NewIncomingContext(context.Background(), metadata.Pairs(etag.IfMatch, header))
-		if err := etag.Match(ctx, "", 7); err != nil {
+		if err := etag.Match(ctx, "etag", "", 7); err != nil {
 			if kind := apierr.KindOf(err); kind != apierr.Invalid && kind != apierr.StaleETag {
 				t.Fatalf("If-Match %q: %v", header, err)
 			}

@@ -242,7 +242,7 @@ func TestAPatchNamesTheFieldsOfItsBody(t *testing.T) {
 func TestAnAnswerHasItsTagAndHeaders(t *testing.T) {
 	service := echoing()
 	service.meetNeed = func(ctx context.Context, r *registryv1.MeetNeedRequest) (*registryv1.Need, error) {
-		if err := etag.Match(ctx, r.GetEtag(), 7); err != nil {
+		if err := etag.Match(ctx, "etag", r.GetEtag(), 7); err != nil {
 			return nil, err
 		}
 		return &registryv1.Need{Etag: etag.Of(8)}, grpc.SetHeader(ctx, metadata.Pairs("idempotent-replayed", "true", "x-internal", "1"))

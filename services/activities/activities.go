@@ -189,7 +189,7 @@ func (s *Service) UpdateActivity(ctx context.Context, req *activitiesv1.UpdateAc
 		if err != nil {
 			return nil, err
 		}
-		if err := etag.Match(ctx, req.GetActivity().GetEtag(), was.Revision); err != nil {
+		if err := etag.Match(ctx, "activity.etag", req.GetActivity().GetEtag(), was.Revision); err != nil {
 			return nil, err
 		}
 		if was.State != planned && was.State != held {
@@ -309,7 +309,7 @@ func (s *Service) act(
 		if err != nil {
 			return nil, err
 		}
-		if err := etag.Match(ctx, req.GetEtag(), row.Revision); err != nil {
+		if err := etag.Match(ctx, "etag", req.GetEtag(), row.Revision); err != nil {
 			return nil, err
 		}
 		if err := row.State.mustBe(from); err != nil {

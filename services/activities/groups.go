@@ -118,7 +118,7 @@ func (s *Service) UpdateGroup(ctx context.Context, req *activitiesv1.UpdateGroup
 		if err != nil {
 			return nil, err
 		}
-		if err := etag.Match(ctx, req.GetGroup().GetEtag(), was.Revision); err != nil {
+		if err := etag.Match(ctx, "group.etag", req.GetGroup().GetEtag(), was.Revision); err != nil {
 			return nil, err
 		}
 		merged := was.toProto()
@@ -196,7 +196,7 @@ func (s *Service) AdvanceGroup(ctx context.Context, req *activitiesv1.AdvanceGro
 		if err != nil {
 			return nil, err
 		}
-		if err := etag.Match(ctx, req.GetEtag(), row.Revision); err != nil {
+		if err := etag.Match(ctx, "etag", req.GetEtag(), row.Revision); err != nil {
 			return nil, err
 		}
 		last, err := lastSession(ctx, tx, id)

@@ -146,7 +146,7 @@ func (s *Service) UpdateCase(ctx context.Context, req *casesv1.UpdateCaseRequest
 		if err != nil {
 			return nil, err
 		}
-		if err := etag.Match(ctx, req.GetCase().GetEtag(), was.Revision); err != nil {
+		if err := etag.Match(ctx, "case.etag", req.GetCase().GetEtag(), was.Revision); err != nil {
 			return nil, err
 		}
 		if err := was.notVoid(); err != nil {

@@ -198,8 +198,8 @@ func TestAnUpdateThatBreaksARuleChangesNothing(t *testing.T) {
 		"a foreign need":         {&casesv1.Case{NeedIds: []string{s.West.Need}}, []string{"need_ids"}, apierr.Invalid, "case.needIds[0]"},
 		"a foreign worker":       {&casesv1.Case{StaffId: s.West.Worker}, []string{"staff_id"}, apierr.Invalid, "case.staffId"},
 		"a domain that is none":  {&casesv1.Case{Domain: "astrology"}, []string{"domain"}, apierr.Invalid, "case.domain"},
-		"an etag of before":      {&casesv1.Case{Title: "Late", Etag: `"1"`}, nil, apierr.StaleETag, "etag"},
-		"an etag that is no tag": {&casesv1.Case{Title: "Late", Etag: "1"}, nil, apierr.Invalid, "etag"},
+		"an etag of before":      {&casesv1.Case{Title: "Late", Etag: `"1"`}, nil, apierr.StaleETag, "case.etag"},
+		"an etag that is no tag": {&casesv1.Case{Title: "Late", Etag: "1"}, nil, apierr.Invalid, "case.etag"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u.update.Id = c.GetId()

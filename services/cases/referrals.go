@@ -75,7 +75,7 @@ func (s *Service) RecordReferralOutcome(ctx context.Context, req *casesv1.Record
 		if err != nil {
 			return nil, err
 		}
-		if err := etag.Match(ctx, req.GetEtag(), was.Revision); err != nil {
+		if err := etag.Match(ctx, "etag", req.GetEtag(), was.Revision); err != nil {
 			return nil, err
 		}
 		if err := of.notVoid(); err != nil {

@@ -109,7 +109,7 @@ func (s *Service) change(ctx context.Context, req changeRequest,
 		if err != nil {
 			return nil, err
 		}
-		if err := etag.Match(ctx, req.GetEtag(), was.Revision); err != nil {
+		if err := etag.Match(ctx, "etag", req.GetEtag(), was.Revision); err != nil {
 			return nil, err
 		}
 		becomes, move, err := decide(ctx, tx, was)

@@ -89,7 +89,7 @@ func (s *Service) UpdateRole(ctx context.Context, req *iamv1.UpdateRoleRequest) 
 		return nil, err
 	}
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*iamv1.Role, error) {
-		was, err := lockOwnRole(ctx, tx, req.GetRole().GetName(), req.GetRole().GetEtag())
+		was, err := lockOwnRole(ctx, tx, req.GetRole().GetName(), "role.etag", req.GetRole().GetEtag())
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +122,7 @@ func (s *Service) DeleteRole(ctx context.Context, req *iamv1.DeleteRoleRequest) 
 		return nil, err
 	}
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*emptypb.Empty, error) {
-		row, err := lockOwnRole(ctx, tx, req.GetName(), req.GetEtag())
+		row, err := lockOwnRole(ctx, tx, req.GetName(), "etag", req.GetEtag())
 		if err != nil {
 			return nil, err
 		}
@@ -138,7 +138,7 @@ func (s *Service) DeleteRole(ctx context.Context, req *iamv1.DeleteRoleRequest) 
 }
 
 // lockOwnRole reads a role that is about to change. The platform's roles do not.
-func lockOwnRole(ctx context.Context, tx *tenantdb.Tx, name, tag string) (roleRow, error) {
+func lockOwnRole(ctx context.Context, tx *tenantdb.Tx, name, tagField, tag string) (roleRow, error) {
 	row, err := lockRole(ctx, tx, name)
 	if err != nil {
 		return row, err
@@ -146,7 +146,7 @@ func lockOwnRole(ctx context.Context, tx *tenantdb.Tx, name, tag string) (roleRo
 	if row.Standard {
 		return row, apierr.New(apierr.Conflict, "role %q is a standard role and cannot be changed; create one of your own", name)
 	}
-	return row, etag.Match(ctx, tag, row.Revision)
+	return row, etag.Match(ctx, tagField, tag, row.Revision)
 }
 
 // notHeldByCaller keeps callers from widening what they themselves may do.

@@ -125,7 +125,7 @@ func (s *Service) VoidServiceFile(ctx context.Context, req *registryv1.VoidServi
 		if err != nil {
 			return nil, err
 		}
-		if err := etag.Match(ctx, req.GetEtag(), file.Revision); err != nil {
+		if err := etag.Match(ctx, "etag", req.GetEtag(), file.Revision); err != nil {
 			return nil, err
 		}
 		if file.State == fileVoid {

@@ -150,7 +150,7 @@ func (s *Service) turnNeed(
 		if err != nil {
 			return nil, err
 		}
-		if err := etag.Match(ctx, req.GetEtag(), need.Revision); err != nil {
+		if err := etag.Match(ctx, "etag", req.GetEtag(), need.Revision); err != nil {
 			return nil, err
 		}
 		if err := turn(need); err != nil {

@@ -120,7 +120,7 @@ type tagged interface {
 // change applies an update to the current message, which holds the locked row: it checks the precondition, then what
 // results against the rules of the contract. field is the message's JSON name in the request.
 func change[M tagged](ctx context.Context, field string, current, update M, mask *fieldmaskpb.FieldMask, revision int32) error {
-	if err := etag.Match(ctx, update.GetEtag(), revision); err != nil {
+	if err := etag.Match(ctx, field+".etag", update.GetEtag(), revision); err != nil {
 		return err
 	}
 	if err := patch.Apply(field, current, update, mask); err != nil {

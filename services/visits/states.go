@@ -79,7 +79,7 @@ func (s *Service) move(ctx context.Context, req moveRequest, next state,
 		if err != nil {
 			return nil, err
 		}
-		if err := etag.Match(ctx, req.GetEtag(), was.Revision); err != nil {
+		if err := etag.Match(ctx, "etag", req.GetEtag(), was.Revision); err != nil {
 			return nil, err
 		}
 		now := was

@@ -138,7 +138,7 @@ func (s *Service) UpdateVisit(ctx context.Context, req *visitsv1.UpdateVisitRequ
 		if err != nil {
 			return nil, err
 		}
-		if err := etag.Match(ctx, req.GetVisit().GetEtag(), was.Revision); err != nil {
+		if err := etag.Match(ctx, "visit.etag", req.GetVisit().GetEtag(), was.Revision); err != nil {
 			return nil, err
 		}
 		if err := was.State.changeable(); err != nil {

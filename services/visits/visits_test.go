@@ -266,7 +266,7 @@ func TestAnUpdateThatBreaksARuleChangesNothing(t *testing.T) {
 		"too many persons":         {done, &visitsv1.Visit{PersonsServed: 51}, nil, apierr.Invalid, "visit.personsServed"},
 		"findings of a plan":       {plan, &visitsv1.Visit{Findings: "Well"}, nil, apierr.Invalid, "visit.findings"},
 		"a plan for no day":        {plan, &visitsv1.Visit{}, []string{"planned_date"}, apierr.Invalid, "visit.plannedDate"},
-		"an etag of before":        {done, &visitsv1.Visit{Purpose: "Late", Etag: `"7"`}, nil, apierr.StaleETag, "etag"},
+		"an etag of before":        {done, &visitsv1.Visit{Purpose: "Late", Etag: `"7"`}, nil, apierr.StaleETag, "visit.etag"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u.update.Id = u.of.GetId()
