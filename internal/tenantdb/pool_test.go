@@ -2,6 +2,7 @@ package tenantdb_test
 
 import (
 	"context"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -200,7 +201,8 @@ func hold(t *testing.T, db *tenantdb.DB, n tenant.Name, meanwhile func()) {
 
 func TestTheWaitForAConnectionIsBounded(t *testing.T) {
 	n := newTenants(t, 1)[0]
-	db := open(t, func(c *tenantdb.Config) { c.MaxConns = 1; c.AcquireTimeout = 30 * time.Millisecond })
+	db := open(t, func(c *tenantdb.Config) { c.MaxConns = 1; c.AcquireTimeout = 100 * time.Millisecond })
+	eventually(t, 5*time.Second, "the connection is open", func() bool { _, err := title(in(t, n), db); return err == nil })
 	hold(t, db, n, func() {
 		_, err := title(in(t, n), db)
 		wantKind(t, err, apierr.Unavailable)
@@ -224,7 +226,7 @@ func TestADatabaseThatIsAwayIsUnavailableAtOnce(t *testing.T) {
 		tenantdb.Placement{Tenant: n, Cluster: "main", State: tenantdb.StateActive},
 		tenantdb.Placement{Tenant: "elsewhere", Cluster: "unknown", State: tenantdb.StateActive},
 	), func(c *tenantdb.Config) {
-		c.Clusters = map[string]string{"main": "postgres://circle15_app:app@127.0.0.1:1/postgres"}
+		c.Clusters = map[string]string{"main": "postgres://circle15_app:app@" + nobodyListens(t) + "/postgres"}
 	})
 	for range 3 {
 		began := time.Now()
@@ -237,6 +239,17 @@ func TestADatabaseThatIsAwayIsUnavailableAtOnce(t *testing.T) {
 	_, err := title(in(t, "elsewhere"), db)
 	wantKind(t, err, apierr.Unavailable)
 	wantKind(t, db.Ping(t.Context()), apierr.Unavailable)
+}
+
+// nobodyListens is a local address that refuses connections.
+func nobodyListens(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
 }
 
 // terminate has the server end all sessions of the app's pools, as a restart or a failover does.
