@@ -107,6 +107,10 @@ func TestAnEditedMigrationIsRefused(t *testing.T) {
 func TestOpeningAsAnotherRoleIsRefused(t *testing.T) {
 	_, err := provision.Open(t.Context(), provision.Config{OperatorURL: testenv.Provisioned(t).AppURL})
 	wantReason(t, err, provision.Unsupported)
+	_, err = provision.Open(t.Context(), provision.Config{OperatorURL: "postgres://u:secret@localhost:1/d?connect_timeout=1"})
+	if err == nil || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v, want one line without the password", err)
+	}
 	_, err = provision.Open(t.Context(), provision.Config{OperatorURL: "postgres://u:secret@[bad"})
 	if err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("got %v", err)

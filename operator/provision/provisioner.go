@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -122,12 +123,21 @@ func withoutURL(err error) error {
 	return errors.New("it cannot be parsed")
 }
 
+// unreachableError says so in one line; pgx writes a line for each address that it tried.
+type unreachableError struct{ cause error }
+
+func (e *unreachableError) Error() string {
+	return "the database cluster cannot be reached: " + strings.Join(strings.Fields(e.cause.Error()), " ")
+}
+
+func (e *unreachableError) Unwrap() error { return e.cause }
+
 // prepare checks the server and the control schema.
 func (p *Provisioner) prepare(ctx context.Context) error {
 	var user string
 	err := p.pool.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_user::text`).Scan(&p.serverVersion, &user)
 	if err != nil {
-		return fmt.Errorf("the database cluster cannot be reached: %w", err)
+		return &unreachableError{err}
 	}
 	if p.serverVersion < 150000 {
 		return refuse(Unsupported, "PostgreSQL %d is too old; versions 15 to 18 are supported", p.serverVersion/10000)
