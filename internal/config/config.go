@@ -67,7 +67,7 @@ type Limits struct {
 	ReadHeader        time.Duration `doc:"for receiving the request headers"            koanf:"readHeader"`
 	ReadBody          time.Duration `doc:"for receiving a whole request"                koanf:"readBody"`
 	Idle              time.Duration `doc:"of a connection between two requests"         koanf:"idle"`
-	RequestsPerSecond int           `doc:"of one tenant on one replica; 0 for no limit" koanf:"requestsPerSecond"`
+	RequestsPerSecond int           `doc:"of a tenant without a quota of its own, on one replica; 0 for no limit" koanf:"requestsPerSecond"`
 }
 
 // Drain is how the services stop.

@@ -33,6 +33,8 @@ type Placement struct {
 	Cluster       string
 	State         string // StateActive, StateSuspended or one that is not served
 	SchemaVersion int    // the last migration of its schema
+	// RequestsPerSecond is the tenant's quota on one replica of the services; 0 for none of its own.
+	RequestsPerSecond int
 }
 
 // entry is a placement with what a transaction needs of it.
@@ -150,7 +152,8 @@ func (d *Directory) put(names []string, placements []Placement) {
 	d.snapshot.Store(&next)
 }
 
-const selectPlacements = "select name, cluster, state, schema_version::text from circle15.tenants"
+const selectPlacements = "select name, cluster, state, schema_version::text, coalesce(requests_per_second, 0)::text" +
+	" from circle15.tenants"
 
 func (d *Directory) reloadAll(ctx context.Context, pg *pgconn.PgConn) error {
 	d.loading.Lock()
@@ -196,7 +199,13 @@ func readPlacements(ctx context.Context, pg *pgconn.PgConn, sql string, args ...
 		if err != nil {
 			return nil, err
 		}
-		placements = append(placements, Placement{Tenant: n, Cluster: string(row[1]), State: string(row[2]), SchemaVersion: version})
+		rate, err := strconv.Atoi(string(row[4]))
+		if err != nil {
+			return nil, err
+		}
+		placements = append(placements, Placement{
+			Tenant: n, Cluster: string(row[1]), State: string(row[2]), SchemaVersion: version, RequestsPerSecond: rate,
+		})
 	}
 	return placements, nil
 }

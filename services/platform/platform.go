@@ -134,13 +134,21 @@ func (p *Platform) serverOptions(o Options, services []rpcserver.Service, v *aut
 	if c.Admin != "" {
 		options.AdminHandler = p.telemetry.AdminHandler()
 	}
-	if n := c.Limits.RequestsPerSecond; n > 0 {
-		options.Quota = func(tenant.Name) int { return n }
-	}
+	options.Quota = p.quota(c.Limits.RequestsPerSecond)
 	if o.Issuer != nil {
 		options.Mounts = map[string]http.Handler{issuer.Path: o.Issuer.Handler()}
 	}
 	return options
+}
+
+// quota is the tenant's own quota or, where it has none, the configured one.
+func (p *Platform) quota(configured int) rpcserver.Quota {
+	return func(name tenant.Name) int {
+		if placement, ok := p.directory.Lookup(name); ok && placement.RequestsPerSecond > 0 {
+			return placement.RequestsPerSecond
+		}
+		return configured
+	}
 }
 
 // Run serves until ctx ends, drains, and closes the Platform. An error is about what broke on the way.

@@ -152,6 +152,24 @@ func TestASuspendedTenantIsRefusedWithinASecond(t *testing.T) {
 	}
 }
 
+func TestATenantIsHeldToItsQuota(t *testing.T) {
+	one := int32(1)
+	name := testenv.NewTenant(t, func(s *provision.Spec) { s.Quotas.RequestsPerSecond = &one })
+	free := administered(t)
+	p := start(t)
+	statuses := map[int]int{}
+	for range 6 {
+		status, _ := p.get(p.HTTPAddr(), "/v1/me", "worker", name)
+		statuses[status]++
+		if status, body := p.get(p.HTTPAddr(), "/v1/me", "admin", free); status != 200 {
+			t.Errorf("another tenant: status %d: %s", status, body)
+		}
+	}
+	if statuses[http.StatusTooManyRequests] < 2 {
+		t.Errorf("six requests at once were answered with %v", statuses)
+	}
+}
+
 func TestSomeServicesMayRunAlone(t *testing.T) {
 	name := administered(t)
 	p := start(t, "registry", "iam")
