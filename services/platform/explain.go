@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -21,6 +22,8 @@ func explain(err error) error {
 	switch {
 	case errors.As(err, &refused):
 		return fmt.Errorf("%s: %s", where, refusal(refused))
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s does not answer in time: look after it, or correct database.url", where)
 	case errors.As(err, &unreachable):
 		return fmt.Errorf("%s does not answer (%w): start it, or correct database.url", where, unreachable.Err)
 	default:

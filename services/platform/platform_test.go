@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -188,7 +189,8 @@ func TestWhatKeepsThePlatformFromStartingIsToldInASentence(t *testing.T) {
 		"no such service":   {func(o *platform.Options) { o.Services = []string{"registry", "weather"} }, `there is no service "weather"`},
 		"all and more":      {func(o *platform.Options) { o.Services = []string{"all", "iam"} }, `"all" goes alone`},
 		"no database":       {func(o *platform.Options) { o.Config.Database.URL = "" }, "set CIRCLE15_DATABASE_URL"},
-		"no PostgreSQL":     {func(o *platform.Options) { o.Config.Database.URL = "postgres://a:secret@127.0.0.1:1/b" }, "127.0.0.1:1 does not answer"},
+		"no PostgreSQL":     {func(o *platform.Options) { o.Config.Database.URL = nobody(t, false) }, "does not answer (connect: connection refused)"},
+		"a mute PostgreSQL": {func(o *platform.Options) { o.Config.Database.URL = nobody(t, true) }, "does not answer in time"},
 		"no control schema": {useDatabase("postgres"), "circle15 database bootstrap"},
 		"no such database":  {useDatabase("nothing"), "circle15 database bootstrap"},
 		"a wrong password": {func(o *platform.Options) {
@@ -225,6 +227,21 @@ func useDatabase(name string) func(*platform.Options) {
 		u.Path = "/" + name
 		o.Config.Database.URL = config.Secret(u.String())
 	}
+}
+
+// nobody is the URL of a server that is not there or, listening, never says a word.
+func nobody(t *testing.T, listening bool) config.Secret {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if listening {
+		t.Cleanup(func() { _ = l.Close() })
+	} else {
+		_ = l.Close()
+	}
+	return config.Secret("postgres://a:secret@" + l.Addr().String() + "/b?sslmode=disable&connect_timeout=1")
 }
 
 // taken is an address that a platform of the test listens on.
