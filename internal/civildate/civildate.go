@@ -10,11 +10,19 @@ import (
 
 var china = time.FixedZone("Asia/Shanghai", 8*60*60)
 
-// Parse reads the day in the field of a request, as midnight UTC, which is how pgx writes a date.
+// earliest is before anything that a record can be about. What lies before it is a slip of the pen, and the zero
+// time.Time, 0001-01-01, which elsewhere means no day at all, is among that.
+var earliest = time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Parse reads the day in the field of a request, as midnight UTC, which is how pgx writes a date. A day before 1900 is
+// Invalid.
 func Parse(field, s string) (time.Time, error) {
 	day, err := time.Parse(time.DateOnly, s)
 	if err != nil {
 		return time.Time{}, apierr.InvalidField(field, "must be a day of the calendar, as YYYY-MM-DD")
+	}
+	if day.Before(earliest) {
+		return time.Time{}, apierr.InvalidField(field, "must not be before %s", Format(earliest))
 	}
 	return day, nil
 }
