@@ -88,6 +88,10 @@ func (s *Service) UpdateRole(ctx context.Context, req *iamv1.UpdateRoleRequest) 
 	if err := wholeTenant(ctx); err != nil {
 		return nil, err
 	}
+	// An update is not checked before it is merged: a name that no role can have is named here, as for the other methods.
+	if err := validate.Message("role", &iamv1.GetRoleRequest{Name: req.GetRole().GetName()}); err != nil {
+		return nil, err
+	}
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*iamv1.Role, error) {
 		was, err := lockOwnRole(ctx, tx, req.GetRole().GetName(), "role.etag", req.GetRole().GetEtag())
 		if err != nil {
