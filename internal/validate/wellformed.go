@@ -3,6 +3,7 @@ package validate
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -31,8 +32,7 @@ type fault struct {
 
 func (f *fault) path() string {
 	var out strings.Builder
-	for i := len(f.segments) - 1; i >= 0; i-- {
-		segment := f.segments[i]
+	for _, segment := range slices.Backward(f.segments) {
 		if out.Len() > 0 && !strings.HasPrefix(segment, "[") {
 			out.WriteByte('.')
 		}
@@ -108,6 +108,7 @@ func faultOfValue(field protoreflect.FieldDescriptor, value protoreflect.Value) 
 		}
 	case protoreflect.MessageKind, protoreflect.GroupKind:
 		return findFault(value.Message())
+	default:
 	}
 	return nil
 }

@@ -64,7 +64,8 @@ func (p *Provisioner) Dump(ctx context.Context, name tenant.Name, w io.Writer) e
 // dumpTables lists the tables in the order of their creation, in which every table comes after those it refers to.
 func dumpTables(ctx context.Context, tx pgx.Tx, schema string) ([]string, error) {
 	rows, err := tx.Query(ctx, `SELECT c.relname::text FROM pg_catalog.pg_class c
-		WHERE c.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident($1)) AND c.relkind IN ('r', 'p') ORDER BY c.oid`, schema)
+		WHERE c.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident($1)) AND c.relkind IN ('r', 'p')
+		ORDER BY c.oid`, schema)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,8 @@ func addFile(archive *tar.Writer, name string, content []byte) error {
 
 // SetDeletionPolicy records another deletion policy.
 func (p *Provisioner) SetDeletionPolicy(ctx context.Context, name tenant.Name, policy DeletionPolicy) error {
-	tag, err := p.pool.Exec(ctx, `UPDATE circle15.tenants SET deletion_policy = $2, updated_at = now() WHERE name = $1`, string(name), string(policy))
+	tag, err := p.pool.Exec(ctx, `UPDATE circle15.tenants SET deletion_policy = $2, updated_at = now() WHERE name = $1`,
+		string(name), string(policy))
 	if err == nil && tag.RowsAffected() == 0 {
 		return refuse(NotFound, "there is no tenant %s", name)
 	}

@@ -42,10 +42,12 @@ func (p *Provisioner) EnsureStationGrants(ctx context.Context, name tenant.Name,
 		}
 		table := ident(name.Schema(), "role_grants")
 		return execAll(ctx, tx, []statement{
-			{fmt.Sprintf(`DELETE FROM %s g WHERE g.created_by = $1 AND NOT EXISTS (
+			{
+				fmt.Sprintf(`DELETE FROM %s g WHERE g.created_by = $1 AND NOT EXISTS (
 				SELECT FROM unnest($2::text[], $3::text[], $4::uuid[]) AS want (subject, role, station)
 				WHERE (want.subject, want.role, want.station) = (g.subject, g.role, g.station_id))`, table),
-				[]any{StationGrantedBy, subjects, roles, stations}},
+				[]any{StationGrantedBy, subjects, roles, stations},
+			},
 			{fmt.Sprintf(`INSERT INTO %s (id, subject, role, station_id, created_by)
 				SELECT id, subject, role, station, $5 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[]) AS want (id, subject, role, station)
 				ON CONFLICT DO NOTHING`, table), []any{keys, subjects, roles, stations, StationGrantedBy}},

@@ -3,6 +3,7 @@ package bench_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -59,7 +60,7 @@ func client(address string, deadline time.Time, pick func() []byte) ([]time.Dura
 			return latencies, err
 		}
 		_, err = io.Copy(io.Discard, response.Body)
-		if err != nil || response.StatusCode != http.StatusOK {
+		if err := errors.Join(err, response.Body.Close()); err != nil || response.StatusCode != http.StatusOK {
 			return latencies, fmt.Errorf("answered %d: %w", response.StatusCode, err)
 		}
 		latencies = append(latencies, time.Since(started))

@@ -37,7 +37,8 @@ func newDatabaseBootstrapCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "the database %s is ready for the roles %s and %s\n", database, provision.OperatorRole, provision.AppRole)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "the database %s is ready for the roles %s and %s\n",
+				database, provision.OperatorRole, provision.AppRole)
 			return err
 		},
 	}
