@@ -71,7 +71,8 @@ func New(ctx context.Context, o Options) (_ *Platform, err error) {
 		return nil, err
 	}
 	parts := parts{db: p.db, pages: page.NewCodec(pageKey(o)), policies: policies}
-	if p.server, err = rpcserver.New(p.serverOptions(o, parts.build(chosen), verifier, policies)); err != nil {
+	options := p.serverOptions(o, parts.build(chosen), verifier, policies)
+	if p.server, err = rpcserver.New(options); err != nil { //nolint:contextcheck // requests have contexts of their own
 		return nil, err
 	}
 	return p, p.server.Listen(ctx)
