@@ -38,8 +38,9 @@ func subjectOf(role string) string { return "some-" + role }
 
 // rpcNames are all RPCs of the linked services, as registry.GetStation.
 func rpcNames() []string {
-	var names []string
-	for _, rpc := range rpcs() {
+	found := rpcs()
+	names := make([]string, 0, len(found))
+	for _, rpc := range found {
 		names = append(names, nameOf(rpc))
 	}
 	return names
@@ -341,22 +342,21 @@ func seen(c cell, reply proto.Message) outcome {
 func holds(m protoreflect.Message, text string) bool {
 	found := false
 	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
-		values := []protoreflect.Value{value}
-		if field.IsList() {
-			values = nil
-			for i := range value.List().Len() {
-				values = append(values, value.List().Get(i))
-			}
+		if !field.IsList() {
+			found = isOrHolds(field, value, text)
+			return !found
 		}
-		for _, v := range values {
-			switch field.Kind() {
-			case protoreflect.StringKind:
-				found = found || v.String() == text
-			case protoreflect.MessageKind:
-				found = found || holds(v.Message(), text)
-			}
+		for i := range value.List().Len() {
+			found = found || isOrHolds(field, value.List().Get(i), text)
 		}
 		return !found
 	})
 	return found
+}
+
+func isOrHolds(field protoreflect.FieldDescriptor, value protoreflect.Value, text string) bool {
+	if field.Kind() == protoreflect.MessageKind {
+		return holds(value.Message(), text)
+	}
+	return field.Kind() == protoreflect.StringKind && value.String() == text
 }

@@ -47,13 +47,19 @@ type place struct {
 	serial                 *int          // for names that nothing has yet
 }
 
-const workDay = "2021-06-01"
+const (
+	workDay = "2021-06-01"
+	mighty  = "mighty" // a subject that may call every RPC, in both tenants
+)
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{p: boot(t)}
 	admins := func(spec *provision.Spec) {
 		spec.Policy.Grants = []provision.Grant{{Subject: "bureau", Role: "bureau_admin"}, {Subject: "security", Role: "security_admin"}}
+		for _, role := range []string{"bureau_admin", "security_admin", "auditor"} {
+			spec.Policy.Grants = append(spec.Policy.Grants, provision.Grant{Subject: mighty, Role: role})
+		}
 	}
 	w.tenant, w.stranger = testenv.NewTenant(t, admins), testenv.NewTenant(t, admins)
 	townships, stop := iter.Pull(divisions.All(divisions.Township))
