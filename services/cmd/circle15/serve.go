@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -39,7 +40,14 @@ func newServeCommand() *cobra.Command {
 	return cmd
 }
 
+// collectAt is how much the heap may grow before it is collected, in percent. The platform holds little for long and
+// allocates for every request: 400 costs some 35 MiB and saves a third of a request's processor time. GOGC overrides it.
+const collectAt = 400
+
 func serve(ctx context.Context, c config.Config, services []string) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
+	}
 	logger, err := telemetry.NewLogger(os.Stderr, c.Log.Format, c.Log.Level)
 	if err != nil {
 		return err
