@@ -23,6 +23,7 @@ type Handle struct {
 
 	slots   chan struct{}
 	version string // resource versions of what it was opened from
+	seen    sightings
 }
 
 // workLimit bounds one piece of work, waiting for a place included: a cluster that hangs must not hold all workers.
@@ -46,12 +47,13 @@ func (h *Handle) Do(ctx context.Context, work func(ctx context.Context, p *provi
 type Pool struct {
 	mu       sync.RWMutex
 	clusters map[string]*Handle
+	opened   chan struct{}            // has room for one
 	tried    map[string]chan struct{} // closed at the first attempt to open the cluster, whatever came of it
 }
 
 // NewPool returns an empty pool.
 func NewPool() *Pool {
-	return &Pool{clusters: map[string]*Handle{}, tried: map[string]chan struct{}{}}
+	return &Pool{clusters: map[string]*Handle{}, opened: make(chan struct{}, 1), tried: map[string]chan struct{}{}}
 }
 
 // AwaitFirstAttempt waits until the operator has tried to open the cluster once since it started. Before that, the
@@ -108,7 +110,14 @@ func (p *Pool) put(name string, h *Handle) {
 	p.clusters[name] = h
 	p.mu.Unlock()
 	retire(before)
+	select {
+	case p.opened <- struct{}{}:
+	default: // told already
+	}
 }
+
+// Opened gives a value after clusters were opened, for one listener.
+func (p *Pool) Opened() <-chan struct{} { return p.opened }
 
 // remove forgets a cluster.
 func (p *Pool) remove(name string) {

@@ -72,11 +72,12 @@ func (p *Provisioner) judge(o *Observation, ref *reference) {
 		}
 		err = p.plan(w, steps, g, o)
 	}
-	o.judged(w, err)
+	o.settle(w, err)
 }
 
-func (o *Observation) judged(w *plan, err error) {
-	o.Drift = w.did
+// settle records what a plan came to.
+func (o *Observation) settle(w *plan, err error) {
+	o.Drift, o.Stalled = w.did, nil
 	errors.As(err, &o.Stalled)
 }
 

@@ -32,14 +32,33 @@ func (p *Provisioner) Inspect(ctx context.Context, s Spec) (*Observation, error)
 	if err != nil {
 		return nil, err
 	}
+	return p.judged(o, s, ref), nil
+}
+
+// Judge says of what Observe has seen of a tenant what Inspect of the spec would have said then. It asks the database
+// nothing.
+func (p *Provisioner) Judge(ctx context.Context, seen *Observation, s Spec) (*Observation, error) {
+	if err := s.normalize(); err != nil {
+		return nil, err
+	}
+	ref, err := p.referenceSchema(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return p.judged(seen, s, ref), nil
+}
+
+func (p *Provisioner) judged(seen *Observation, s Spec, ref *reference) *Observation {
+	o := *seen
 	w := &plan{ref: ref}
-	if err = p.checkOwnership(o); err == nil {
+	err := p.checkOwnership(&o)
+	if err == nil {
 		if o.Tenant == nil {
 			w.did = Steps()
 		} else if err = s.checkUnchanged(o.Tenant); err == nil {
-			err = p.plan(w, steps, goal{spec: s, tenantID: o.Tenant.ID, state: s.state(o)}, o)
+			err = p.plan(w, steps, goal{spec: s, tenantID: o.Tenant.ID, state: s.state(&o)}, &o)
 		}
 	}
-	o.judged(w, err)
-	return o, nil
+	o.settle(w, err)
+	return &o
 }

@@ -30,6 +30,7 @@ type Options struct {
 	Namespace      string
 	MetricsAddress string
 	HealthAddress  string
+	PprofAddress   string
 	LeaderElect    bool
 	Workers        int
 	DriftEvery     time.Duration
@@ -51,6 +52,7 @@ func ParseFlags(args []string) (Options, error) {
 	flags.StringVar(&o.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the connection Secrets and of the leader's lease")
 	flags.StringVar(&o.MetricsAddress, "metrics-address", "127.0.0.1:8080", "address of the Prometheus metrics; 0 for none")
 	flags.StringVar(&o.HealthAddress, "health-address", "127.0.0.1:8081", "address of /healthz and /readyz; 0 for none")
+	flags.StringVar(&o.PprofAddress, "pprof-address", "", "address of /debug/pprof/, for profiles of CPU and memory; empty for none")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", false, "work only while holding the lease, so that replicas do not get in each other's way")
 	flags.IntVar(&o.Workers, "workers", 8, "tenants worked on at a time")
 	flags.DurationVar(&o.DriftEvery, "drift-every", 5*time.Minute, "how often each cluster's catalogs are compared with what should be there")
@@ -85,6 +87,7 @@ func Operator(ctx context.Context, config *rest.Config, o Options) error {
 		Cache:                         cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
 		Metrics:                       server.Options{BindAddress: o.MetricsAddress},
 		HealthProbeBindAddress:        o.HealthAddress,
+		PprofBindAddress:              o.PprofAddress,
 		LeaderElection:                o.LeaderElect,
 		LeaderElectionID:              "circle15-operator",
 		LeaderElectionNamespace:       o.Namespace,

@@ -2,8 +2,10 @@ package run_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -27,29 +29,50 @@ import (
 	"circle15.dev/operator/run"
 )
 
+// mostEnv names how many counties are onboarded, for a look that does not take the whole time; all by default.
+const mostEnv = "CIRCLE15_SCALE_COUNTIES"
+
+// scaleLimit bounds each part of the benchmark.
+const scaleLimit = 30 * time.Minute
+
 // BenchmarkScale onboards every county of the division table, against a real API server and PostgreSQL, with the
 // operator as a process of its own, and prints a table. `make bench-operator` runs it once.
 func BenchmarkScale(b *testing.B) {
 	for b.Loop() {
 		s := newScale(b)
-		provinces := s.onboard(divisions.Province, 0)
-		b.Logf("%d provinces Ready", len(provinces))
+		var t timings
+		provinces := s.tenants(divisions.Province, 0)
+		s.onboard(provinces, 4, nil)
+		counties := s.tenants(divisions.County, s.most)
 		started := time.Now()
-		latencies := s.onboard(divisions.County, 8)
-		total := time.Since(started)
-		memory := s.memory()
+		t.creation = s.onboard(counties, 8, nil)
+		t.total = time.Since(started)
+		t.memory, t.peak = s.memory()
 
 		s.stop()
 		started = time.Now()
 		s.start()
-		s.awaitReconciled(len(provinces) + len(latencies))
-		resync := time.Since(started)
+		known := len(provinces) + len(counties)
+		s.until("all were looked at", func() bool { return s.reconciled() >= known })
+		t.resync = time.Since(started)
+		_, t.peakOfResync = s.memory()
 
 		s.stop()
 		s.start()
-		during := s.onboard(divisions.City, 1) // one after the other, while the resync runs
-		s.print(total, latencies, memory, resync, during)
+		// One after the other, for as long as the resync runs; the new ones are looked at once each, too.
+		cities := 0
+		t.during = s.onboard(s.tenants(divisions.City, 0), 1, func() bool {
+			cities++
+			return s.reconciled() >= known+cities
+		})
+		t.print()
 	}
+}
+
+type timings struct {
+	total, resync              time.Duration
+	creation, during           []time.Duration // from create to Ready
+	memory, peak, peakOfResync int             // MiB
 }
 
 type scale struct {
@@ -59,11 +82,9 @@ type scale struct {
 	program    string
 	metrics    string
 	process    *exec.Cmd
-	most       int // tenants of a level; 0: all
+	ended      chan struct{} // closed when the process has ended
+	most       int
 }
-
-// mostEnv names how many counties, and cities, are onboarded, for a look that does not take the whole time.
-const mostEnv = "CIRCLE15_SCALE_COUNTIES"
 
 func newScale(b *testing.B) *scale {
 	b.Helper()
@@ -76,11 +97,9 @@ func newScale(b *testing.B) *scale {
 	must(b, err)
 	kubeconfig, err := user.KubeConfig()
 	must(b, err)
-	s := &scale{b: b, kubeconfig: filepath.Join(b.TempDir(), "kubeconfig"), program: filepath.Join(b.TempDir(), "operator"), metrics: "127.0.0.1:18080"}
-	if text := os.Getenv(mostEnv); text != "" {
-		s.most, err = strconv.Atoi(text)
-		must(b, err)
-	}
+	s := &scale{b: b, kubeconfig: filepath.Join(b.TempDir(), "kubeconfig"), program: filepath.Join(b.TempDir(), "operator")}
+	s.most, err = strconv.Atoi(cmp.Or(os.Getenv(mostEnv), "0"))
+	must(b, err)
 	must(b, os.WriteFile(s.kubeconfig, kubeconfig, 0o600))
 	build := exec.Command("go", "build", "-o", s.program, "circle15.dev/operator/cmd/circle15-operator")
 	build.Stderr = os.Stderr
@@ -107,27 +126,28 @@ func (s *scale) prepare() {
 }
 
 func (s *scale) start() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(s.b, err)
+	s.metrics = listener.Addr().String()
+	must(s.b, listener.Close())
 	s.process = exec.Command(s.program, "--namespace=default", "--metrics-address="+s.metrics, "--health-address=0", "--log-level=error")
 	s.process.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig)
 	s.process.Stderr = os.Stderr
 	must(s.b, s.process.Start())
+	s.ended = make(chan struct{})
+	go func(process *exec.Cmd, ended chan struct{}) {
+		_ = process.Wait()
+		close(ended)
+	}(s.process, s.ended)
 }
 
 func (s *scale) stop() {
-	if s.process == nil {
-		return
-	}
 	_ = s.process.Process.Signal(syscall.SIGTERM)
-	_ = s.process.Wait()
-	s.process = nil
+	<-s.ended
 }
 
-// onboard creates a tenant for every division of the level, by so many clients at a time (0: the provinces, alone), and
-// returns how long each took from its creation to Ready.
-func (s *scale) onboard(level divisions.Level, clients int) []time.Duration {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	ready := s.watch(ctx)
+// tenants are the objects of a level's divisions, or of the first so many.
+func (s *scale) tenants(level divisions.Level, most int) []*v1alpha1.Tenant {
 	var all []*v1alpha1.Tenant
 	for d := range divisions.All(level) {
 		t := tenantOf("t-"+d.Code, v1alpha1.LevelCity, "t-"+d.Code[:2]+"0000", d.Code)
@@ -135,33 +155,49 @@ func (s *scale) onboard(level divisions.Level, clients int) []time.Duration {
 			t.Spec.Level, t.Spec.Parent = v1alpha1.LevelProvince, ""
 		}
 		t.Spec.DisplayName.Zh = d.Name
-		if all = append(all, t); level != divisions.Province && len(all) == s.most {
+		if all = append(all, t); len(all) == most {
 			break
 		}
 	}
+	return all
+}
+
+// onboard creates the tenants by so many clients at a time, and returns how long each took from its creation to Ready,
+// in order of these times. One client waits for each tenant before the next, and goes on until enough says so.
+func (s *scale) onboard(tenants []*v1alpha1.Tenant, clients int, enough func() bool) []time.Duration {
+	ctx, cancel := context.WithTimeout(context.Background(), scaleLimit)
+	defer cancel()
+	ready := s.watch(ctx)
 	work := make(chan *v1alpha1.Tenant)
-	created := sync.Map{}
+	created := make(map[string]time.Time, len(tenants))
+	var mu sync.Mutex
 	var workers sync.WaitGroup
-	for range max(1, clients) {
+	for range clients {
 		workers.Go(func() {
 			for t := range work {
-				created.Store(t.Name, time.Now())
-				must(s.b, s.client.Create(ctx, t))
-				if clients == 1 {
-					ready.await(t.Name)
+				mu.Lock()
+				created[t.Name] = time.Now()
+				mu.Unlock()
+				if err := s.client.Create(ctx, t); err != nil {
+					s.b.Error(err)
 				}
 			}
 		})
 	}
-	for _, t := range all {
+	for _, t := range tenants {
 		work <- t
+		if clients == 1 {
+			s.await(ready, t.Name)
+		}
+		if enough != nil && enough() {
+			break
+		}
 	}
 	close(work)
 	workers.Wait()
-	latencies := make([]time.Duration, len(all))
-	for i, t := range all {
-		from, _ := created.Load(t.Name)
-		latencies[i] = ready.await(t.Name).Sub(from.(time.Time))
+	latencies := make([]time.Duration, 0, len(created))
+	for name, from := range created {
+		latencies = append(latencies, s.await(ready, name).Sub(from))
 	}
 	slices.Sort(latencies)
 	return latencies
@@ -169,23 +205,18 @@ func (s *scale) onboard(level divisions.Level, clients int) []time.Duration {
 
 // readiness knows when each tenant was seen Ready.
 type readiness struct {
-	mu   sync.Mutex
-	cond *sync.Cond
-	at   map[string]time.Time
+	mu sync.Mutex
+	at map[string]time.Time
 }
 
-func (r *readiness) await(name string) time.Time {
+func (r *readiness) of(name string) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for r.at[name].IsZero() {
-		r.cond.Wait()
-	}
 	return r.at[name]
 }
 
 func (s *scale) watch(ctx context.Context) *readiness {
 	r := &readiness{at: map[string]time.Time{}}
-	r.cond = sync.NewCond(&r.mu)
 	w, err := s.client.Watch(ctx, &v1alpha1.TenantList{})
 	must(s.b, err)
 	go func() {
@@ -199,40 +230,51 @@ func (s *scale) watch(ctx context.Context) *readiness {
 				r.at[t.Name] = time.Now()
 			}
 			r.mu.Unlock()
-			r.cond.Broadcast()
 		}
 	}()
 	return r
 }
 
-// memory is the operator's resident set, in MiB.
-func (s *scale) memory() int {
+func (s *scale) await(r *readiness, name string) time.Time {
+	s.b.Helper()
+	s.until(name+" is Ready", func() bool { return !r.of(name).IsZero() })
+	return r.of(name)
+}
+
+// until polls a condition; the benchmark fails when it does not come, or when the operator ends.
+func (s *scale) until(what string, holds func() bool) {
+	s.b.Helper()
+	deadline := time.After(scaleLimit)
+	tick := time.NewTicker(25 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-s.ended:
+			s.b.Fatalf("the operator ended; waited for: %s", what)
+		case <-deadline:
+			s.b.Fatalf("waited %s for: %s", scaleLimit, what)
+		}
+	}
+}
+
+// memory is the operator's resident set now and at its peak, in MiB.
+func (s *scale) memory() (now, peak int) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.process.Process.Pid))
 	must(s.b, err)
 	for line := range strings.Lines(string(status)) {
-		if kb, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(kb), " kB"))
-			must(s.b, err)
-			return n / 1024
+		for prefix, value := range map[string]*int{"VmRSS:": &now, "VmHWM:": &peak} {
+			if kb, ok := strings.CutPrefix(line, prefix); ok {
+				n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(kb), " kB"))
+				must(s.b, err)
+				*value = n / 1024
+			}
 		}
 	}
-	s.b.Fatal("no VmRSS")
-	return 0
+	return now, peak
 }
 
-// awaitReconciled waits until a freshly started operator has reconciled n tenants.
-func (s *scale) awaitReconciled(n int) {
-	deadline := time.Now().Add(10 * time.Minute)
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for s.reconciled() < n {
-		if time.Now().After(deadline) {
-			s.b.Fatalf("only %d of %d tenants were reconciled", s.reconciled(), n)
-		}
-		<-tick.C
-	}
-}
-
+// reconciled is how many reconciliations of tenants the running operator has ended, by its metrics.
 func (s *scale) reconciled() int {
 	response, err := http.Get("http://" + s.metrics + "/metrics")
 	if err != nil {
@@ -250,7 +292,7 @@ func (s *scale) reconciled() int {
 	return total
 }
 
-func (s *scale) print(total time.Duration, latencies []time.Duration, memory int, resync time.Duration, during []time.Duration) {
+func (t *timings) print() {
 	p := func(d []time.Duration, percent int) time.Duration {
 		return d[(len(d)-1)*percent/100].Round(time.Millisecond)
 	}
@@ -259,12 +301,12 @@ func (s *scale) print(total time.Duration, latencies []time.Duration, memory int
 | --- | --- | --- |
 | %d counties, created by 8 clients: all Ready | %s | 5 min |
 | create to Ready while all are created, p50 / p99 | %s / %s | |
-| operator memory (resident) | %d MiB | 200 MiB |
-| resync of all when nothing changed | %s | 60 s |
+| operator memory (resident), after that / peak / peak of a resync | %d / %d / %d MiB | 200 MiB |
+| resync of all when nothing changed, from the operator's start | %s | 60 s |
 | a new tenant while a resync runs, p50 / p99 of %d | %s / %s | p99 5 s |
 
-`, len(latencies), total.Round(time.Second), p(latencies, 50), p(latencies, 99), memory, resync.Round(100*time.Millisecond),
-		len(during), p(during, 50), p(during, 99))
+`, len(t.creation), t.total.Round(time.Second), p(t.creation, 50), p(t.creation, 99), t.memory, t.peak, t.peakOfResync,
+		t.resync.Round(100*time.Millisecond), len(t.during), p(t.during, 50), p(t.during, 99))
 }
 
 func must(b *testing.B, err error) {

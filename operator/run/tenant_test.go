@@ -106,6 +106,7 @@ func TestWhatCannotWorkIsRefusedAtAdmission(t *testing.T) {
 		"a name of 41 characters":         tenantOf(strings.Repeat("a", 41), v1alpha1.LevelProvince, "", "460000"),
 		"a code of five digits":           tenantOf("bad-7", v1alpha1.LevelProvince, "", "46000"),
 		"its own parent":                  tenantOf("bad-8", v1alpha1.LevelCity, "bad-8", "460100"),
+		"a district with a city's code":   tenantOf("bad-10", v1alpha1.LevelDistrict, "haikou", "460100"),
 		"an unknown level":                tenantOf("bad-9", "street", "hainan", "460100"),
 	} {
 		if err := w.client.Create(t.Context(), x); err == nil {
@@ -125,6 +126,9 @@ func TestPlacementAndDivisionCodeAreFixedOnceReady(t *testing.T) {
 	}
 	if err := w.update(city, func(c *v1alpha1.Tenant) { c.Spec.Database = &v1alpha1.Placement{Cluster: "other"} }); err == nil {
 		t.Error("the placement could be changed")
+	}
+	if err := w.update(city, func(c *v1alpha1.Tenant) { c.Spec.Parent = "other" }); err == nil {
+		t.Error("the parent could be changed")
 	}
 	if err := w.update(city, func(c *v1alpha1.Tenant) { c.Spec.Level = v1alpha1.LevelDistrict }); err == nil {
 		t.Error("the level could be changed")
@@ -174,6 +178,23 @@ func TestAForeignSchemaOfTheNameIsNotTouched(t *testing.T) {
 	if n := scalar[int](w, `SELECT count(*) FROM pg_tables WHERE schemaname = 't_foreign_city'`); n != 1 {
 		t.Errorf("the foreign schema has %d tables, want its one", n)
 	}
+}
+
+func TestAForeignRoleOfTheNameIsNotTouchedAndTheTenantGoesOnWhenItIsGone(t *testing.T) {
+	w := setup(t)
+	w.exec(`CREATE ROLE t_foreign_role LOGIN`)
+	w.operate(func(o *run.Options) { o.DriftEvery = 200 * time.Millisecond })
+	province := w.province()
+	w.awaitReady(province)
+	x := tenantOf("foreign-role", v1alpha1.LevelCity, province.Name, province.Spec.DivisionCode[:2]+"0100")
+	w.create(x)
+	w.cleanup(x)
+	w.awaitReason(x, v1alpha1.PhaseStalled, "ForeignRole")
+	if !scalar[bool](w, `SELECT rolcanlogin FROM pg_roles WHERE rolname = 't_foreign_role'`) {
+		t.Error("the foreign role was altered")
+	}
+	w.exec(`DROP ROLE t_foreign_role`)
+	w.awaitReady(x)
 }
 
 func TestDriftIsFoundAndRepaired(t *testing.T) {
@@ -246,23 +267,9 @@ func TestAFullClusterStallsUntilItHasRoom(t *testing.T) {
 	w.operate()
 	province := w.province()
 	w.awaitReady(province)
-	setCapacity := func(n int32) {
-		w.eventually("capacity set", func() bool {
-			var c v1alpha1.DatabaseCluster
-			if err := w.client.Get(t.Context(), keyOf(w.cluster), &c); err != nil {
-				return false
-			}
-			c.Spec.Capacity = n
-			return w.client.Update(t.Context(), &c) == nil
-		}, func() string { return "conflicts" })
-	}
-	setCapacity(scalar[int32](w, `SELECT count(*) FROM circle15.tenants`))
-	w.eventually("the operator knows", func() bool {
-		var c v1alpha1.DatabaseCluster
-		return w.client.Get(t.Context(), keyOf(w.cluster), &c) == nil && c.Status.ObservedGeneration == c.Generation
-	}, func() string { return "generation not observed" })
+	w.setCapacity(scalar[int32](w, `SELECT count(*) FROM circle15.tenants`))
 	city := w.city(province)
 	w.awaitReason(city, v1alpha1.PhaseStalled, "NoCapacity")
-	setCapacity(1000)
+	w.setCapacity(1000)
 	w.awaitReady(city)
 }

@@ -105,10 +105,12 @@ type scope struct {
 	// settled says that everything was done for this generation of the object, so that a look suffices where nothing was
 	// changed by hand. A failure of any phase, and the beginning of any change, unsettles.
 	settled bool
-	handle  *cluster.Handle // set by the phase that finds the cluster
-	did     []string        // steps of provisioning that had something to do
-	again   time.Duration   // when to look again; 0: when something happens
-	stop    bool            // no further phase
+	// thorough says that isolation was due, and what is looked at with it.
+	thorough bool
+	handle   *cluster.Handle // set by the phase that finds the cluster
+	did      []string        // steps of provisioning that had something to do
+	again    time.Duration   // when to look again; 0: when something happens
+	stop     bool            // no further phase
 }
 
 func newScope(t *v1alpha1.Tenant) *scope {

@@ -45,6 +45,7 @@ func (d *DriftScan) Start(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+		case <-d.Clusters.Opened():
 		}
 	}
 }
@@ -81,7 +82,7 @@ func (d *DriftScan) scan(ctx context.Context, name string) error {
 		return err
 	}
 	var observed []*provision.Observation
-	started := time.Now()
+	began := time.Now()
 	err = handle.Do(ctx, func(ctx context.Context, p *provision.Provisioner) (err error) {
 		observed, err = p.Observe(ctx)
 		return err
@@ -89,7 +90,8 @@ func (d *DriftScan) scan(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	scanSeconds.WithLabelValues(name).Observe(time.Since(started).Seconds())
+	scanSeconds.WithLabelValues(name).Observe(time.Since(began).Seconds())
+	handle.Scanned(began, observed)
 	for _, o := range observed {
 		if len(o.Drift) == 0 && o.Stalled == nil {
 			continue

@@ -15,6 +15,7 @@ import (
 	"circle15.dev/api/tenancy/v1alpha1"
 	"circle15.dev/internal/divisions"
 	"circle15.dev/internal/tenant"
+	"circle15.dev/operator/cluster"
 	"circle15.dev/operator/provision"
 )
 
@@ -117,7 +118,7 @@ func (r *Reconciler) provision(ctx context.Context, s *scope) error {
 	spec := provisionSpec(s.tenant)
 	return s.handle.Do(ctx, func(ctx context.Context, p *provision.Provisioner) error {
 		if s.settled {
-			observed, err := p.Inspect(ctx, spec)
+			observed, err := look(ctx, s.handle, p, spec)
 			if err != nil {
 				setProvisioned(s, nil, err)
 				return err
@@ -128,6 +129,7 @@ func (r *Reconciler) provision(ctx context.Context, s *scope) error {
 			}
 		}
 		made, err := p.Create(ctx, spec)
+		s.handle.Worked(spec.Name)
 		if err != nil {
 			setProvisioned(s, nil, err)
 			return err
@@ -143,6 +145,18 @@ func (r *Reconciler) provision(ctx context.Context, s *scope) error {
 		}
 		return nil
 	})
+}
+
+// seenLately is how old what a scan of the cluster saw may be to stand for a look at one tenant.
+const seenLately = 2 * time.Minute
+
+// look asks the database only where no scan of the whole cluster has just done so: after a start of the operator all
+// tenants are looked at.
+func look(ctx context.Context, h *cluster.Handle, p *provision.Provisioner, spec provision.Spec) (*provision.Observation, error) {
+	if seen := h.Seen(spec.Name, seenLately); seen != nil {
+		return p.Judge(ctx, seen, spec)
+	}
+	return p.Inspect(ctx, spec)
 }
 
 // stations creates the stations of the division table that the tenant lacks, when the object was made or has changed.
@@ -215,8 +229,8 @@ func (r *Reconciler) suspend(_ context.Context, s *scope) error {
 // isolation is proven after each change and again after a while.
 func (r *Reconciler) isolation(ctx context.Context, s *scope) error {
 	now, last := r.Now(), s.tenant.Status.IsolationProvenTime
-	due := last == nil || len(s.did) > 0 || !s.settled || !now.Before(last.Add(r.IsolationEvery))
-	if due {
+	s.thorough = last == nil || len(s.did) > 0 || !s.settled || !now.Before(last.Add(r.IsolationEvery))
+	if s.thorough {
 		err := s.handle.Do(ctx, func(ctx context.Context, p *provision.Provisioner) error {
 			return p.ProveIsolation(ctx, tenant.Name(s.tenant.Name))
 		})
@@ -231,11 +245,17 @@ func (r *Reconciler) isolation(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// count reads what quotas bound, and the policy's version. It is for people: a failure to count does not make a tenant
-// unready.
+// count reads what quotas bound, and the policy's version, as often as isolation is proven. It is for people: a failure
+// to count does not make a tenant unready.
 func (r *Reconciler) count(ctx context.Context, s *scope) error {
+	if !s.thorough {
+		return nil
+	}
 	return s.handle.Do(ctx, func(ctx context.Context, p *provision.Provisioner) error {
 		c, err := p.Counts(ctx, tenant.Name(s.tenant.Name))
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
 			slog.WarnContext(ctx, "rows were not counted", "tenant", s.tenant.Name, "error", err)
 			return nil

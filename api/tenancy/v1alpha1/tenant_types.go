@@ -158,7 +158,7 @@ type Placement struct {
 // StationsSpec says which stations are created with a tenant.
 type StationsSpec struct {
 	// FromDivisions creates a station for each street (streets), or for each street, town and township (townships), of the
-	// real division table: 21 and 43 for Haikou (460100).
+	// real division table: 21 and 46 for Haikou (460100).
 	//
 	// +optional
 	// +kubebuilder:default=none
