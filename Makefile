@@ -96,11 +96,13 @@ IMAGE_LOAD ?= docker load --input
 VERSION ?= dev
 
 .PHONY: image
-image: ## Pack both binaries into IMAGE without a container engine, and load it with IMAGE_LOAD.
+image: ## Pack both binaries into IMAGE without a container engine, and load it with IMAGE_LOAD (DEV=1: with live update).
 	$(call say,packing $(IMAGE))
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X circle15.dev/internal/version.Version=$(VERSION)' -o .cache/image/ ./services/cmd/circle15 ./operator/cmd/circle15-operator
-	@cd internal/tools/image && go run . $(IMAGE) $(CURDIR)/.cache/image/circle15.tar $(CURDIR)/.cache/image/circle15 $(CURDIR)/.cache/image/circle15-operator
-	@$(IMAGE_LOAD) .cache/image/circle15.tar
+	@$(if $(DEV),cd internal/tools/image && CGO_ENABLED=0 go build -o $(CURDIR)/.cache/image/rerun ./dev && cp $(CURDIR)/.cache/image/rerun $(CURDIR)/.cache/image/tar)
+	@cd internal/tools/image && go run . $(IMAGE) $(CURDIR)/.cache/image/circle15-image.tar \
+		$(addprefix $(CURDIR)/.cache/image/,circle15 circle15-operator $(if $(DEV),rerun tar))
+	@$(IMAGE_LOAD) .cache/image/circle15-image.tar
 
 .PHONY: e2e
 e2e: image $(HELM) ## Install the chart on the cluster of KUBECONFIG and work with it (see operator/e2e).
