@@ -47,7 +47,7 @@ test: lint check-generated check-chart unit lab-e2e ## Everything that CI checks
 lint: $(LINT) $(BUF) ## Lint Go and protos.
 	$(call say,linting)
 	@cd proto && $(BUF) lint && $(BUF) format --diff --exit-code --path circle15
-	@$(LINT) run ./...
+	@$(LINT) run --allow-parallel-runners ./...
 
 .PHONY: unit
 unit: export KUBEBUILDER_ASSETS ?= $(KUBERNETES)
