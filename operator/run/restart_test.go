@@ -2,7 +2,6 @@ package run_test
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"strings"
@@ -10,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -33,15 +35,7 @@ func TestAnOperatorKilledAfterAnyStepOfProvisioningGoesOnWhereItStopped(t *testi
 	for _, label := range provision.Steps() {
 		t.Run(label, func(t *testing.T) {
 			var died atomic.Bool
-			stop := w.operate(func(o *run.Options) {
-				o.AfterStep = func(_ context.Context, done string) error {
-					if done != label {
-						return nil
-					}
-					died.Store(true)
-					return errors.New("killed after " + label)
-				}
-			})
+			stop := w.operate(dieAfterStep(label, &died))
 			city := w.city(province)
 			w.eventually("death after "+label, died.Load, func() string { return "the step was not reached" })
 			stop()
@@ -65,7 +59,7 @@ func TestReadyTenantsStayReadyOverRestartsOfTheOperator(t *testing.T) {
 	}
 	stop()
 	changes := w.watchTenants()
-	for n := range len(tenants) { // stopped in the middle of the resync, at another place each time
+	for n := range tenants { // stopped in the middle of the resync, at another place each time
 		var looked atomic.Int32
 		stop := w.operate(func(o *run.Options) {
 			o.AfterPhase = func(label string) error {
@@ -132,7 +126,7 @@ func TestATenantWaitsWhilePostgreSQLIsAwayAndGoesOnWhenItIsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // the server's account must enter it
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	server := startServer(t, dir, 0)
@@ -223,4 +217,21 @@ func (w *world) awaitEvent(about *v1alpha1.Tenant, kind, reason string) {
 		}
 		return false
 	}, func() string { return "only " + about.Name + ": " + strings.Join(seen, ", ") })
+}
+
+func TestReconciliationsAreTraced(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	before := otel.GetTracerProvider()
+	otel.SetTracerProvider(trace.NewTracerProvider(trace.WithSyncer(spans)))
+	t.Cleanup(func() { otel.SetTracerProvider(before) })
+	w := setup(t)
+	w.operate()
+	w.awaitReady(w.province())
+	seen := map[string]bool{}
+	for _, span := range spans.GetSpans() {
+		seen[span.Name] = true
+	}
+	if !seen["provision"] || !seen["DatabaseCluster"] {
+		t.Errorf("no spans of provisioning and of the cluster among %v", seen)
+	}
 }

@@ -130,7 +130,8 @@ func register(ctx context.Context, mgr ctrl.Manager, clusters *cluster.Pool, o O
 	if err := tenants.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	if err := mgr.Add(&operatortenant.DriftScan{Client: mgr.GetClient(), Clusters: clusters, Every: o.DriftEvery, Drifted: drifted}); err != nil {
+	scan := &operatortenant.DriftScan{Client: mgr.GetClient(), Clusters: clusters, Every: o.DriftEvery, Drifted: drifted}
+	if err := mgr.Add(scan); err != nil {
 		return err
 	}
 	if err := mgr.AddHealthzCheck("alive", healthz.Ping); err != nil {

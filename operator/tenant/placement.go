@@ -101,7 +101,8 @@ func (r *Reconciler) choose(ctx context.Context, t *v1alpha1.Tenant) (string, er
 		}
 	}
 	if best == "" {
-		return "", stall("NoCapacity", "no prepared database cluster that fits spec.database has room; raise spec.capacity of one, or add a DatabaseCluster")
+		return "", stall("NoCapacity",
+			"no prepared database cluster that fits spec.database has room; raise spec.capacity of one, or add a DatabaseCluster")
 	}
 	r.places.take(best, t.Name)
 	return best, nil

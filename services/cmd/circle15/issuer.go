@@ -12,10 +12,11 @@ import (
 func newIssuerCommand() *cobra.Command {
 	var url string
 	cmd := &cobra.Command{
-		Use:     "issuer FOLDER --url URL",
-		Short:   "Make the key of a built-in issuer, for demonstrations and tests on Kubernetes",
-		Example: "  circle15 issuer .issuer --url http://issuer.circle15.svc\n  kubectl create secret generic circle15-issuer --from-file=.issuer/issuer.key",
-		Args:    cobra.ExactArgs(1),
+		Use:   "issuer FOLDER --url URL",
+		Short: "Make the key of a built-in issuer, for demonstrations and tests on Kubernetes",
+		Example: "  circle15 issuer .issuer --url http://issuer.circle15.svc\n" +
+			"  kubectl create secret generic circle15-issuer --from-file=.issuer/issuer.key",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o700); err != nil {
 				return err

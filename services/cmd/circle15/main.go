@@ -27,7 +27,8 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true, // printed by main
 	}
 	root.AddCommand(
-		newServeCommand(), newDemoCommand(), newConfigCommand(), newTenantCommand(), newTokenCommand(), newIssuerCommand(), newDatabaseCommand(), newCheckCommand(),
+		newServeCommand(), newDemoCommand(), newConfigCommand(), newTenantCommand(), newTokenCommand(), newIssuerCommand(),
+		newDatabaseCommand(), newCheckCommand(),
 	)
 	return root
 }
