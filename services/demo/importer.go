@@ -33,9 +33,9 @@ type Progress interface {
 	End()                             // of the last phase
 }
 
-// Imported says whether the plan was carried out to its last step.
-func (i *Importer) Imported(ctx context.Context, plan *haikou.Plan) (bool, error) {
-	err := i.client().Call(ctx, plan.LastStep(), nil)
+// Imported says whether the seed's plan was carried out to its last step.
+func (i *Importer) Imported(ctx context.Context, seed uint64) (bool, error) {
+	err := i.client().Call(ctx, haikou.LastStep(seed), nil)
 	var problem *restclient.Problem
 	if errors.As(err, &problem) && problem.Status == http.StatusNotFound {
 		return false, nil

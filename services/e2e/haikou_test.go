@@ -69,7 +69,7 @@ func importInPieces(t *testing.T, p *running) {
 			if err := importer.Run(t.Context(), plan); err != nil {
 				t.Fatal(err)
 			}
-			if done, err := importer.Imported(t.Context(), plan); !done || err != nil {
+			if done, err := importer.Imported(t.Context(), haikou.DefaultSeed); !done || err != nil {
 				t.Fatalf("after the import: %v, %v", done, err)
 			}
 			return
@@ -80,7 +80,7 @@ func importInPieces(t *testing.T, p *running) {
 			t.Fatalf("stopped: %v", err)
 		}
 		stop()
-		if done, err := importer.Imported(t.Context(), plan); done || err != nil {
+		if done, err := importer.Imported(t.Context(), haikou.DefaultSeed); done || err != nil {
 			t.Fatalf("in the middle of the import: %v, %v", done, err)
 		}
 		pieces++

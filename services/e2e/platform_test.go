@@ -18,6 +18,7 @@ import (
 	"circle15.dev/internal/issuer"
 	"circle15.dev/internal/tenant"
 	"circle15.dev/internal/testenv"
+	"circle15.dev/operator/provision"
 	"circle15.dev/services/demo/local"
 	"circle15.dev/services/platform"
 )
@@ -86,11 +87,20 @@ func newPlatform(ctx context.Context, databaseURL, http string, signer *issuer.I
 	return platform.New(ctx, platform.Options{Config: c, Issuer: signer, Logger: slog.New(slog.DiscardHandler)})
 }
 
-// provisionHaikou makes the tenants of the demo.
+// provisionHaikou makes the tenants of the demo and drops them when the test ends.
 func provisionHaikou(t *testing.T) {
 	t.Helper()
-	if err := local.Provision(t.Context(), testenv.Provisioned(t).Provisioner); err != nil {
-		t.Fatal(err)
+	p := testenv.Provisioned(t).Provisioner
+	for _, spec := range local.Tenants() {
+		spec.DeletionPolicy = provision.Delete
+		if _, err := p.Create(t.Context(), spec); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := p.Delete(context.Background(), spec.Name); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -32,8 +32,11 @@ func (w *world) planVisits() []Chain {
 func (w *world) lastStep() []Chain {
 	s := w.station(Binjiang)
 	d := w.stream("last step")
-	return []Chain{{w.plannedVisit(d, pick(d, s.households), w.id("visit", lastDay), day(time.October, 29))}}
+	return []Chain{{w.plannedVisit(d, pick(d, s.households), w.lastVisit(), day(time.October, 29))}}
 }
+
+// lastVisit is the id of the visit of the last step; it depends on the seed alone.
+func (s *source) lastVisit() string { return s.id("last visit", lastDay) }
 
 func (w *world) plannedVisit(d *dice, h *household, id string, date time.Time) *visitsv1.PlanVisitRequest {
 	return &visitsv1.PlanVisitRequest{Visit: &visitsv1.Visit{

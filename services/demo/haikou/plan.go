@@ -64,10 +64,10 @@ func (p Phase) Calls() int {
 	return n
 }
 
-// LastStep asks for what the very last request of the plan creates: where it is found, the whole plan was carried out.
-func (p *Plan) LastStep() *visitsv1.GetVisitRequest {
-	last := p.Phases[len(p.Phases)-1].Chains[0][0].(*visitsv1.PlanVisitRequest)
-	return &visitsv1.GetVisitRequest{Id: last.GetVisit().GetId()}
+// LastStep asks for what the very last request of the seed's plan creates: where it is found, the whole plan was carried
+// out. It is told without making the plan.
+func LastStep(seed uint64) *visitsv1.GetVisitRequest {
+	return &visitsv1.GetVisitRequest{Id: newSource(seed).lastVisit()}
 }
 
 // New writes the plan. The same seed gives the same plan, byte for byte.

@@ -53,7 +53,7 @@ func (d *Database) prepare(ctx context.Context, m mark, logger *slog.Logger) err
 		return err
 	}
 	defer p.Close()
-	return Provision(ctx, p)
+	return provisionTenants(ctx, p)
 }
 
 // Done is closed when the server has ended, whoever ended it.

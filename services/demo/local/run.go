@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"circle15.dev/internal/config"
@@ -111,13 +112,13 @@ func (s *service) bringData(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	plan, err := haikou.New(haikou.DefaultSeed)
-	if err != nil {
+	i := &demo.Importer{Base: s.base(), Token: token, Patience: 10 * time.Second}
+	there, err := i.Imported(ctx, haikou.DefaultSeed)
+	if there || err != nil {
 		return err
 	}
-	i := &demo.Importer{Base: s.base(), Token: token, Patience: 10 * time.Second}
-	there, err := i.Imported(ctx, plan)
-	if there || err != nil {
+	plan, err := haikou.New(haikou.DefaultSeed)
+	if err != nil {
 		return err
 	}
 	sayf(out, "Importing the demo data of Haikou through the REST API ...")
@@ -136,7 +137,7 @@ func (s *service) await(ctx context.Context, d *Database) error {
 	case <-ctx.Done():
 		return nil
 	case <-d.Done():
-		return fmt.Errorf("PostgreSQL ended unexpectedly; its log is in %s", s.folder.dir)
+		return fmt.Errorf("PostgreSQL ended unexpectedly; its log is %s", filepath.Join(s.folder.dir, postgresFolder, "postgres.log"))
 	case err := <-s.ended:
 		return err
 	}

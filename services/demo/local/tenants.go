@@ -17,9 +17,9 @@ const (
 	provinceAnalyst = "demo-province_analyst"
 )
 
-// Provision makes Hainan and Haikou on the cluster, or brings them up to date.
-func Provision(ctx context.Context, p *provision.Provisioner) error {
-	for _, spec := range []provision.Spec{
+// Tenants are Hainan and Haikou, the province first, with the roles of the demo's own principals.
+func Tenants() []provision.Spec {
+	return []provision.Spec{
 		{
 			Name: haikou.Province, DisplayNameZh: "海南省", DisplayNameEn: "Hainan", Level: provision.Province, DivisionCode: haikou.ProvinceCode,
 			Policy: provision.Policy{Grants: []provision.Grant{{Subject: provinceAnalyst, Role: "province_analyst"}}},
@@ -34,7 +34,12 @@ func Provision(ctx context.Context, p *provision.Provisioner) error {
 				{Subject: provinceAnalyst, Role: "province_analyst"},
 			}},
 		},
-	} {
+	}
+}
+
+// provisionTenants makes the tenants on the cluster, or brings them up to date.
+func provisionTenants(ctx context.Context, p *provision.Provisioner) error {
+	for _, spec := range Tenants() {
 		if _, err := p.Create(ctx, spec); err != nil {
 			return fmt.Errorf("tenant %s: %w", spec.Name, err)
 		}
