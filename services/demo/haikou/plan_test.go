@@ -38,6 +38,26 @@ var made struct {
 	plan *haikou.Plan
 }
 
+// theCity is what thePlan makes of the city, made once; no test changes it.
+func theCity(t *testing.T) *ledger {
+	t.Helper()
+	lived.Do(func() { lived.city = carryOut(t, thePlan(t)) })
+	return lived.city
+}
+
+var lived struct {
+	sync.Once
+	city *ledger
+}
+
+func cityOf(t *testing.T, seed uint64) *ledger {
+	t.Helper()
+	if seed == haikou.DefaultSeed {
+		return theCity(t)
+	}
+	return carryOut(t, newPlan(t, seed))
+}
+
 func eachRequest(plan *haikou.Plan, do func(proto.Message)) {
 	for _, phase := range plan.Phases {
 		for _, chain := range phase.Chains {
@@ -49,8 +69,8 @@ func eachRequest(plan *haikou.Plan, do func(proto.Message)) {
 }
 
 func TestThePlanCountsWhatThePaperReported(t *testing.T) {
-	for _, seed := range []uint64{haikou.DefaultSeed, 1, 2, 42} {
-		got := carryOut(t, newPlan(t, seed)).count("")
+	for _, seed := range []uint64{haikou.DefaultSeed, 1, 42} {
+		got := cityOf(t, seed).count("")
 		type reported struct{ Stations, HouseholdsVisited, Cases, Activities, VolunteerTeams, Volunteers, PersonTimes int }
 		counted := reported{
 			got.Stations, got.HouseholdsVisited, got.Cases, got.Activities, got.VolunteerTeams, got.Volunteers, got.PersonTimes,
@@ -63,7 +83,7 @@ func TestThePlanCountsWhatThePaperReported(t *testing.T) {
 }
 
 func TestTheTwoStationsOfThePaperHaveItsDetails(t *testing.T) {
-	l := carryOut(t, thePlan(t))
+	l := theCity(t)
 	heads := map[string]string{}
 	for _, s := range l.staff {
 		if s.GetPosition() == registryv1.StaffPosition_STAFF_POSITION_HEAD {
@@ -87,9 +107,9 @@ func TestTheTwoStationsOfThePaperHaveItsDetails(t *testing.T) {
 }
 
 func TestTheSameSeedGivesTheSamePlan(t *testing.T) {
-	bytesOf := func(seed uint64) string {
+	bytesOf := func(plan *haikou.Plan) string {
 		var all strings.Builder
-		eachRequest(newPlan(t, seed), func(r proto.Message) {
+		eachRequest(plan, func(r proto.Message) {
 			b, err := proto.MarshalOptions{Deterministic: true}.Marshal(r)
 			if err != nil {
 				t.Fatal(err)
@@ -99,11 +119,11 @@ func TestTheSameSeedGivesTheSamePlan(t *testing.T) {
 		})
 		return all.String()
 	}
-	first := bytesOf(7)
-	if bytesOf(7) != first {
+	first := bytesOf(thePlan(t))
+	if bytesOf(newPlan(t, haikou.DefaultSeed)) != first {
 		t.Error("two plans of one seed differ")
 	}
-	if bytesOf(8) == first {
+	if bytesOf(newPlan(t, haikou.DefaultSeed+1)) == first {
 		t.Error("two seeds give the same plan")
 	}
 }
@@ -157,7 +177,7 @@ func TestEveryDayLiesBetweenTheOpeningAndTheReport(t *testing.T) {
 			}
 		})
 	})
-	l := carryOut(t, plan)
+	l := theCity(t)
 	opened := func(station string) string { return l.stations[station].GetOpenedDate() }
 	check := func(what, station, date string) {
 		t.Helper()
@@ -207,7 +227,7 @@ func eachString(m protoreflect.Message, do func(protoreflect.FieldDescriptor, st
 }
 
 func TestEveryStationAndCommunityIsReal(t *testing.T) {
-	l := carryOut(t, thePlan(t))
+	l := theCity(t)
 	for _, s := range l.stations {
 		d, ok := divisions.Lookup(s.GetDivisionCode())
 		if !ok || !d.IsStreet() || !divisions.Within(s.GetDivisionCode(), haikou.DivisionCode) || s.GetDisplayName() != d.Name+"社工站" {
@@ -232,7 +252,7 @@ func TestEveryStationAndCommunityIsReal(t *testing.T) {
 }
 
 func TestEveryStationHasThreeWorkersOneOfThemTheHead(t *testing.T) {
-	l := carryOut(t, thePlan(t))
+	l := theCity(t)
 	workers, heads := map[string]int{}, map[string]int{}
 	for _, s := range l.staff {
 		workers[s.GetStationId()]++
@@ -246,7 +266,7 @@ func TestEveryStationHasThreeWorkersOneOfThemTheHead(t *testing.T) {
 }
 
 func TestEveryWorkerMayWorkAtTheOwnStation(t *testing.T) {
-	l := carryOut(t, thePlan(t))
+	l := theCity(t)
 	for _, s := range l.staff {
 		want := "social_worker"
 		if s.GetPosition() == registryv1.StaffPosition_STAFF_POSITION_HEAD {
@@ -259,7 +279,7 @@ func TestEveryWorkerMayWorkAtTheOwnStation(t *testing.T) {
 }
 
 func TestEveryIdentityNumberIsValidAndGivenOnce(t *testing.T) {
-	l := carryOut(t, thePlan(t))
+	l := theCity(t)
 	seen := map[string]bool{}
 	check := func(number string) {
 		t.Helper()
@@ -315,7 +335,7 @@ func validIdentityNumber(number string) bool {
 }
 
 func TestAChildHasAGuardianAndTheGuardiansConsent(t *testing.T) {
-	l := carryOut(t, thePlan(t))
+	l := theCity(t)
 	children := 0
 	for _, r := range l.residents {
 		if r.GetBirthDate() > "2007-05-01" {
@@ -331,7 +351,7 @@ func TestAChildHasAGuardianAndTheGuardiansConsent(t *testing.T) {
 }
 
 func TestBinjiangsNeedsCameThroughTheFourWays(t *testing.T) {
-	l := carryOut(t, thePlan(t))
+	l := theCity(t)
 	ways := map[string]int{}
 	for _, n := range l.needs {
 		if l.stations[n.GetStationId()].GetDivisionCode() == haikou.Binjiang {
@@ -344,7 +364,7 @@ func TestBinjiangsNeedsCameThroughTheFourWays(t *testing.T) {
 }
 
 func TestTheWorkIsNeitherUniformNorAbsurd(t *testing.T) {
-	l := carryOut(t, thePlan(t))
+	l := theCity(t)
 	months, weekend, all := map[string]int{}, 0, 0
 	for _, v := range l.visits {
 		if v.GetState() == visitsv1.VisitState_VISIT_STATE_COMPLETED {
@@ -379,7 +399,7 @@ func TestTheWorkIsNeitherUniformNorAbsurd(t *testing.T) {
 }
 
 func TestTongtongsStoryIsComplete(t *testing.T) {
-	l := carryOut(t, thePlan(t))
+	l := theCity(t)
 	var story *casesv1.Case
 	for _, c := range l.cases {
 		if l.residents[c.GetResidentId()].GetName() == "童童" {
