@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	registryv1 "circle15.dev/api/registry/v1"
 )
@@ -260,15 +259,12 @@ func TestALargeBodyOfAnUnknownCallerIsNotRead(t *testing.T) {
 	}
 }
 
+// A search without a bound would name the element.
 func TestTheSearchForAWrongFieldIsBounded(t *testing.T) {
 	s := start(t, options(echoing()))
-	began := time.Now()
 	body := `{"categories":[` + strings.Repeat(`"a",`, 1<<19) + `1]}`
 	if p := s.send("POST", "/v1/residents", body, nil).problem(t); p.Errors[0].Field != "resident.categories" {
 		t.Errorf("errors %v", p.Errors)
-	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("took %s", took)
 	}
 }
 
