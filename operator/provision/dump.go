@@ -2,7 +2,6 @@ package provision
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -44,13 +43,8 @@ func (p *Provisioner) Dump(ctx context.Context, name tenant.Name, w io.Writer) e
 			return err
 		}
 		for _, table := range tables {
-			var rows bytes.Buffer
-			sql := fmt.Sprintf("COPY (SELECT * FROM %s) TO STDOUT WITH (FORMAT csv, HEADER)", ident(row.Schema, table))
-			if _, err := tx.Conn().PgConn().CopyTo(ctx, &rows, sql); err != nil {
+			if err := dumpTable(ctx, tx, archive, row.Schema, table); err != nil {
 				return fmt.Errorf("table %s: %w", table, err)
-			}
-			if err := addFile(archive, table+".csv", rows.Bytes()); err != nil {
-				return err
 			}
 		}
 		return nil
@@ -59,6 +53,29 @@ func (p *Provisioner) Dump(ctx context.Context, name tenant.Name, w io.Writer) e
 		return err
 	}
 	return archive.Close()
+}
+
+// dumpTable reads the table twice, first for the size that stands before a file in an archive: the transaction sees the
+// same rows both times, and neither memory nor disk has to hold them.
+func dumpTable(ctx context.Context, tx pgx.Tx, archive *tar.Writer, schema, table string) error {
+	sql := fmt.Sprintf("COPY (SELECT * FROM %s) TO STDOUT WITH (FORMAT csv, HEADER)", ident(schema, table))
+	var size counter
+	if _, err := tx.Conn().PgConn().CopyTo(ctx, &size, sql); err != nil {
+		return err
+	}
+	if err := archive.WriteHeader(&tar.Header{Name: table + ".csv", Mode: 0o600, Size: int64(size)}); err != nil {
+		return err
+	}
+	_, err := tx.Conn().PgConn().CopyTo(ctx, archive, sql)
+	return err
+}
+
+// counter counts what is written to it.
+type counter int64
+
+func (c *counter) Write(b []byte) (int, error) {
+	*c += counter(len(b))
+	return len(b), nil
 }
 
 // dumpTables lists the tables in the order of their creation, in which every table comes after those it refers to.

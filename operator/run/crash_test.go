@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"circle15.dev/api/tenancy/v1alpha1"
+	"circle15.dev/operator/provision"
 	"circle15.dev/operator/run"
 	operatortenant "circle15.dev/operator/tenant"
 )
@@ -55,28 +57,59 @@ func TestAnOperatorKilledAfterAnyPhaseGoesOnWhereItStopped(t *testing.T) {
 	}
 }
 
-func TestADeletionKilledAfterAnyPhaseIsFinished(t *testing.T) {
+func TestADeletionKilledAfterAnyPhaseOrStepIsFinished(t *testing.T) {
 	w := setup(t)
 	stop := w.operate()
 	province := w.province()
 	w.awaitReady(province)
 	stop()
+	kill := func(t *testing.T, deadly func(died *atomic.Bool) func(*run.Options), finished func(*v1alpha1.Tenant), change ...func(*v1alpha1.Tenant)) {
+		t.Helper()
+		stop := w.operate()
+		city := w.city(province, change...)
+		w.awaitReady(city)
+		stop()
+		var died atomic.Bool
+		stop = w.operate(deadly(&died))
+		w.delete(city)
+		w.eventually("death", died.Load, func() string { return "the phase or step was not reached" })
+		stop()
+		stop = w.operate()
+		defer stop()
+		w.awaitGone(city)
+		finished(city)
+	}
 	for _, label := range operatortenant.DeletionPhases() {
-		t.Run(label, func(t *testing.T) {
-			stop := w.operate()
-			city := w.city(province, deleteAtOnce)
-			w.awaitReady(city)
-			stop()
-			var died atomic.Bool
-			stop = w.operate(dieAfter(label, &died))
-			w.delete(city)
-			w.eventually("death after "+label, died.Load, func() string { return "the phase was not reached" })
-			stop()
-			stop = w.operate()
-			defer stop()
-			w.awaitGone(city)
-			assertDropped(w, city)
+		deadly := func(died *atomic.Bool) func(*run.Options) { return dieAfter(label, died) }
+		t.Run("Delete/"+label, func(t *testing.T) {
+			kill(t, deadly, func(city *v1alpha1.Tenant) { assertDropped(w, city) }, deleteAtOnce)
 		})
+		t.Run("Retain/"+label, func(t *testing.T) {
+			kill(t, deadly, func(city *v1alpha1.Tenant) {
+				if state := scalar[string](w, `SELECT state FROM circle15.tenants WHERE name = $1`, city.Name); state != "retained" {
+					t.Errorf("the control schema says %q", state)
+				}
+			})
+		})
+	}
+	for _, label := range provision.DeletionSteps() {
+		t.Run("Delete/step "+label, func(t *testing.T) {
+			deadly := func(died *atomic.Bool) func(*run.Options) { return dieAfterStep(label, died) }
+			kill(t, deadly, func(city *v1alpha1.Tenant) { assertDropped(w, city) }, deleteAtOnce)
+		})
+	}
+}
+
+// dieAfterStep is dieAfter for the steps within provisioning and dropping, each a transaction of its own.
+func dieAfterStep(label string, died *atomic.Bool) func(*run.Options) {
+	return func(o *run.Options) {
+		o.AfterStep = func(_ context.Context, done string) error {
+			if done != label {
+				return nil
+			}
+			died.Store(true)
+			return errors.New("killed after " + label)
+		}
 	}
 }
 

@@ -52,12 +52,11 @@ type Reconciler struct {
 	places places
 }
 
-// SetupWithManager registers the controller. Objects that were there before the operator started are queued with a
-// lower priority than new ones (controller-runtime's priority queue), so that a resync never delays onboarding.
+// SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("tenant").
-		For(&v1alpha1.Tenant{}, builder.WithPredicates(predicate.Or(
+		Watches(&v1alpha1.Tenant{}, settledLast(), builder.WithPredicates(predicate.Or(
 			predicate.GenerationChangedPredicate{}, deletionStarted(),
 		))).
 		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(r.children), builder.WithPredicates(becameReady())).
@@ -114,10 +113,14 @@ type scope struct {
 }
 
 func newScope(t *v1alpha1.Tenant) *scope {
-	done := t.Status.Phase == v1alpha1.PhaseReady || t.Status.Phase == v1alpha1.PhaseSuspended
-	s := &scope{tenant: t, before: t.Status.DeepCopy(), settled: done && t.Status.ObservedGeneration == t.Generation}
+	s := &scope{tenant: t, before: t.Status.DeepCopy(), settled: settled(t)}
 	t.Status.ObservedGeneration = t.Generation
 	return s
+}
+
+func settled(t *v1alpha1.Tenant) bool {
+	done := t.Status.Phase == v1alpha1.PhaseReady || t.Status.Phase == v1alpha1.PhaseSuspended
+	return done && t.Status.ObservedGeneration == t.Generation && t.DeletionTimestamp.IsZero()
 }
 
 type phase struct {

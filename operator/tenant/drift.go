@@ -55,7 +55,9 @@ func (d *DriftScan) queueStalled(ctx context.Context) error {
 	if err := d.Client.List(ctx, &list); err != nil {
 		return err
 	}
+	tenantsByPhase.Reset()
 	for i := range list.Items {
+		tenantsByPhase.WithLabelValues(string(list.Items[i].Status.Phase)).Inc()
 		if phase := list.Items[i].Status.Phase; phase == v1alpha1.PhaseStalled || phase == v1alpha1.PhaseDeleting {
 			if err := d.queue(ctx, list.Items[i].Name); err != nil {
 				return err

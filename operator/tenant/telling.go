@@ -17,13 +17,16 @@ var (
 	driftFound = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "circle15_tenant_drift_total", Help: "Tenants in which a drift scan found something to repair.",
 	}, []string{"cluster"})
+	tenantsByPhase = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "circle15_tenants", Help: "Tenants by phase, as of the last drift scan.",
+	}, []string{"phase"})
 	scanSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "circle15_drift_scan_seconds", Help: "Duration of a drift scan of one cluster.",
 		Buckets: prometheus.ExponentialBuckets(0.05, 2, 12),
 	}, []string{"cluster"})
 )
 
-func init() { metrics.Registry.MustRegister(phaseFailures, driftFound, scanSeconds) }
+func init() { metrics.Registry.MustRegister(phaseFailures, driftFound, tenantsByPhase, scanSeconds) }
 
 // tracer is of whatever OpenTelemetry provider the program has set; without one it costs nothing.
 var tracer = otel.Tracer("circle15.dev/operator/tenant")

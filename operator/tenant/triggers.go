@@ -76,20 +76,43 @@ func (r *Reconciler) freed(ctx context.Context, o client.Object) []reconcile.Req
 	return requests
 }
 
+type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// settledLast queues tenants that are settled behind those that someone waits for: when the operator starts it looks at
+// all there are, and one that was made, or changed, while no operator ran must not wait for that.
+func settledLast() handler.EventHandler {
+	add := func(o client.Object, q queue) {
+		t, ok := o.(*v1alpha1.Tenant)
+		enqueue(q, client.ObjectKeyFromObject(o), ok && settled(t))
+	}
+	return handler.Funcs{
+		CreateFunc:  func(_ context.Context, e event.CreateEvent, q queue) { add(e.Object, q) },
+		UpdateFunc:  func(_ context.Context, e event.UpdateEvent, q queue) { add(e.ObjectNew, q) },
+		DeleteFunc:  func(_ context.Context, e event.DeleteEvent, q queue) { add(e.Object, q) },
+		GenericFunc: func(_ context.Context, e event.GenericEvent, q queue) { add(e.Object, q) },
+	}
+}
+
 // behindNewTenants queues a tenant with a low priority: after an upgrade a scan may find them all.
 func behindNewTenants() handler.TypedEventHandler[*v1alpha1.Tenant, reconcile.Request] {
-	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	return handler.TypedFuncs[*v1alpha1.Tenant, reconcile.Request]{
 		GenericFunc: func(_ context.Context, e event.TypedGenericEvent[*v1alpha1.Tenant], q queue) {
-			request := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.Object)}
-			if ordered, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
-				low := handler.LowPriority
-				ordered.AddWithOpts(priorityqueue.AddOpts{Priority: &low}, request)
-				return
-			}
-			q.Add(request)
+			enqueue(q, client.ObjectKeyFromObject(e.Object), true)
 		},
 	}
+}
+
+// enqueue uses controller-runtime's priority queue.
+func enqueue(q queue, key client.ObjectKey, last bool) {
+	priority := 0
+	if last {
+		priority = handler.LowPriority
+	}
+	if ordered, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
+		ordered.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, reconcile.Request{NamespacedName: key})
+		return
+	}
+	q.Add(reconcile.Request{NamespacedName: key})
 }
 
 func unready(tenants []v1alpha1.Tenant) []reconcile.Request {

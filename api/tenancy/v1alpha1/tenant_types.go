@@ -296,19 +296,24 @@ type TenantStatus struct {
 	//
 	// +optional
 	Cluster string `json:"cluster,omitempty"`
-	// +optional
-	Schema string `json:"schema,omitempty"`
-	// +optional
-	Role string `json:"role,omitempty"`
-	// +optional
-	SchemaVersion int32 `json:"schemaVersion,omitempty"`
-	// +optional
-	PolicyVersion int64 `json:"policyVersion,omitempty"`
-	// Acknowledged are the service replicas that serve the policy version.
+	// Schema is the tenant's PostgreSQL schema, for example "t_haikou".
 	//
 	// +optional
-	// +listType=set
-	Acknowledged []string `json:"acknowledged,omitempty"`
+	Schema string `json:"schema,omitempty"`
+	// Role is the tenant's PostgreSQL role, of the same name.
+	//
+	// +optional
+	Role string `json:"role,omitempty"`
+	// SchemaVersion counts the migrations that the schema has.
+	//
+	// +optional
+	SchemaVersion int32 `json:"schemaVersion,omitempty"`
+	// PolicyVersion is the version of roles, rules and grants in the schema, as last observed.
+	//
+	// +optional
+	PolicyVersion int64 `json:"policyVersion,omitempty"`
+	// Counts are counted when the tenant was made or changed, and with each proof of isolation.
+	//
 	// +optional
 	Counts *TenantCounts `json:"counts,omitempty"`
 	// ReadyTime is when the tenant was first Ready; placement and division code are fixed from then on.
