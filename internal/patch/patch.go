@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/validate"
 )
 
 // Apply copies the fields that the mask names from update to current. An empty mask or "*" names every field that
@@ -19,7 +20,7 @@ import (
 // replaced; a path into a message replaces the leaf alone. field is the resource's JSON path in the request, which goes
 // before the names of its fields in an error.
 //
-// The caller validates what results.
+// What results is checked against the rules of the contract, as a created resource would be.
 func Apply[T proto.Message](field string, current, update T, mask *fieldmaskpb.FieldMask) error {
 	paths := mask.GetPaths()
 	if len(paths) == 0 || (len(paths) == 1 && paths[0] == "*") {
@@ -37,7 +38,7 @@ func Apply[T proto.Message](field string, current, update T, mask *fieldmaskpb.F
 			return err
 		}
 	}
-	return nil
+	return validate.Message(field, current)
 }
 
 func copyPath(at string, to, from protoreflect.Message, path string) error {

@@ -21,7 +21,6 @@ import (
 	"circle15.dev/internal/patch"
 	"circle15.dev/internal/standards"
 	"circle15.dev/internal/tenantdb"
-	"circle15.dev/internal/validate"
 	"circle15.dev/internal/write"
 	"circle15.dev/services/internal/refs"
 )
@@ -197,9 +196,6 @@ func (s *Service) UpdateActivity(ctx context.Context, req *activitiesv1.UpdateAc
 		}
 		merged := was.toProto()
 		if err := patch.Apply("activity", merged, req.GetActivity(), req.GetUpdateMask()); err != nil {
-			return nil, err
-		}
-		if err := validate.Message("activity", merged); err != nil {
 			return nil, err
 		}
 		now, err := was.changed(ctx, tx, merged)

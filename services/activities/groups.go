@@ -16,7 +16,6 @@ import (
 	"circle15.dev/internal/patch"
 	"circle15.dev/internal/standards"
 	"circle15.dev/internal/tenantdb"
-	"circle15.dev/internal/validate"
 	"circle15.dev/internal/write"
 	"circle15.dev/services/internal/refs"
 )
@@ -123,9 +122,6 @@ func (s *Service) UpdateGroup(ctx context.Context, req *activitiesv1.UpdateGroup
 		}
 		merged := was.toProto()
 		if err := patch.Apply("group", merged, req.GetGroup(), req.GetUpdateMask()); err != nil {
-			return nil, err
-		}
-		if err := validate.Message("group", merged); err != nil {
 			return nil, err
 		}
 		now, err := was.changed(ctx, tx, merged)

@@ -19,7 +19,6 @@ import (
 	"circle15.dev/internal/patch"
 	"circle15.dev/internal/standards"
 	"circle15.dev/internal/tenantdb"
-	"circle15.dev/internal/validate"
 	"circle15.dev/internal/write"
 	"circle15.dev/services/internal/refs"
 )
@@ -154,9 +153,6 @@ func (s *Service) UpdateCase(ctx context.Context, req *casesv1.UpdateCaseRequest
 		}
 		merged := was.toProto()
 		if err := patch.Apply("case", merged, req.GetCase(), req.GetUpdateMask()); err != nil {
-			return nil, err
-		}
-		if err := validate.Message("case", merged); err != nil {
 			return nil, err
 		}
 		now, err := changed(ctx, tx, was.caseRow, merged)

@@ -104,9 +104,6 @@ func (s *Service) UpdateRole(ctx context.Context, req *iamv1.UpdateRoleRequest) 
 		if err := patch.Apply("role", merged, req.GetRole(), req.GetUpdateMask()); err != nil {
 			return nil, err
 		}
-		if err := validate.Message("role", merged); err != nil {
-			return nil, err
-		}
 		rules, err := checkRules(merged.GetRules())
 		if err != nil {
 			return nil, err

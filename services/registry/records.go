@@ -16,7 +16,6 @@ import (
 	"circle15.dev/internal/page"
 	"circle15.dev/internal/patch"
 	"circle15.dev/internal/tenantdb"
-	"circle15.dev/internal/validate"
 )
 
 // record is a row of the register that reads as the message M.
@@ -123,10 +122,7 @@ func change[M tagged](ctx context.Context, field string, current, update M, mask
 	if err := etag.Match(ctx, field+".etag", update.GetEtag(), revision); err != nil {
 		return err
 	}
-	if err := patch.Apply(field, current, update, mask); err != nil {
-		return err
-	}
-	return validate.Message(field, current)
+	return patch.Apply(field, current, update, mask)
 }
 
 // caller is the subject that the rows are recorded by.

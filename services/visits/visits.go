@@ -13,7 +13,6 @@ import (
 	"circle15.dev/internal/page"
 	"circle15.dev/internal/patch"
 	"circle15.dev/internal/tenantdb"
-	"circle15.dev/internal/validate"
 	"circle15.dev/internal/write"
 )
 
@@ -146,9 +145,6 @@ func (s *Service) UpdateVisit(ctx context.Context, req *visitsv1.UpdateVisitRequ
 		}
 		merged := was.toProto()
 		if err := patch.Apply("visit", merged, req.GetVisit(), req.GetUpdateMask()); err != nil {
-			return nil, err
-		}
-		if err := validate.Message("visit", merged); err != nil {
 			return nil, err
 		}
 		now := was
