@@ -30,7 +30,8 @@ const (
 	StaleETag       Kind = "ETAG_MISMATCH"     // If-Match names another revision
 	Suspended       Kind = "TENANT_SUSPENDED"  // the tenant is suspended
 	TooLarge        Kind = "REQUEST_TOO_LARGE" // the body is over the limit
-	RateLimited     Kind = "RATE_LIMITED"      // over the tenant's quota; try again later
+	RateLimited     Kind = "RATE_LIMITED"      // over the tenant's quota of requests; try again later
+	QuotaExceeded   Kind = "QUOTA_EXCEEDED"    // the tenant may have no more of these; trying again does not help
 	Unimplemented   Kind = "UNIMPLEMENTED"     // no such method
 	Canceled        Kind = "CANCELED"          // the caller went away
 	Timeout         Kind = "DEADLINE_EXCEEDED" // the time limit ran out
@@ -55,6 +56,7 @@ var table = map[Kind]wire{
 	Suspended:       {codes.FailedPrecondition, http.StatusLocked, "The tenant is suspended"},
 	TooLarge:        {codes.ResourceExhausted, http.StatusRequestEntityTooLarge, "The request is too large"},
 	RateLimited:     {codes.ResourceExhausted, http.StatusTooManyRequests, "Too many requests"},
+	QuotaExceeded:   {codes.FailedPrecondition, http.StatusConflict, "The tenant's quota is used up"},
 	Unimplemented:   {codes.Unimplemented, http.StatusNotImplemented, "No such method"},
 	Canceled:        {codes.Canceled, 499, "The request was cancelled"},
 	Timeout:         {codes.DeadlineExceeded, http.StatusGatewayTimeout, "The request took too long"},
