@@ -55,7 +55,7 @@ lint: $(LINT) $(BUF) ## Lint Go and protos.
 unit: export KUBEBUILDER_ASSETS ?= $(KUBERNETES)
 unit: $(if $(KUBEBUILDER_ASSETS),,kubernetes) ## All Go tests, with the race detector, on a real PostgreSQL and a real API server.
 	$(call say,testing with the race detector on a real PostgreSQL and a real API server)
-	@go test -race -timeout 20m $(ARGS) ./...
+	@go test -race -vet=off -timeout 20m $(ARGS) ./... # lint runs vet
 
 .PHONY: check-chart
 check-chart: $(HELM) $(KUBE_SCORE) ## Render the chart in its layouts and judge it with helm lint, kubeconform and kube-score.
