@@ -22,6 +22,7 @@ type conn struct {
 	types *pgtype.Map
 	args  pgx.ExtendedQueryBuilder
 	stmts stmtCache
+	scans map[*Stmt]*scanPlans
 	trip  trip
 	names uint64 // prepared statements named so far
 
@@ -68,7 +69,7 @@ func dial(ctx context.Context, config *pgconn.Config, statementCache int) (*conn
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{pg: pg, types: newTypeMap(), stmts: newStmtCache(statementCache), born: time.Now()}
+	c := &conn{pg: pg, types: newTypeMap(), stmts: newStmtCache(statementCache), scans: make(map[*Stmt]*scanPlans), born: time.Now()}
 	c.trip.c = c
 	for _, s := range sessionStatements {
 		desc, err := pg.Prepare(ctx, s.name, s.sql, s.params)

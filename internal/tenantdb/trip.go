@@ -234,13 +234,18 @@ func (t *trip) failed(owed reply, err error) error {
 	return errors.Join(errStale, err)
 }
 
-// rows reads the result of one query with read, to its end.
+// rows reads the result that settle has come to with read, to its end.
 func (t *trip) rows(r *pgconn.ResultReader, read func(pgx.Rows) error) error {
-	if err := read(pgx.RowsFromResultReader(t.c.types, r)); err != nil {
+	if err := read(t.result(r)); err != nil {
 		return err
 	}
 	_, err := r.Close()
 	return err
+}
+
+// result is the rows of the reader that settle has just returned.
+func (t *trip) result(r *pgconn.ResultReader) pgx.Rows {
+	return t.c.planned(pgx.RowsFromResultReader(t.c.types, r), t.owed[t.next-1].stmt)
 }
 
 // end reads what is left of the batch and returns the connection to its normal mode. The first error wins.

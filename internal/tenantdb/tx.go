@@ -158,7 +158,7 @@ func (tx *Tx) exchange(t *trip, work []queued, results bool, read readFunc) (rea
 			return nil, err
 		}
 		if results && i == len(work)-1 {
-			readErr = read(pgx.RowsFromResultReader(t.c.types, r))
+			readErr = read(t.result(r))
 		}
 		if _, err = r.Close(); err != nil {
 			return nil, err
