@@ -57,18 +57,32 @@ unit: $(if $(KUBEBUILDER_ASSETS),,kubernetes) ## All Go tests, with the race det
 	$(call say,testing with the race detector on a real PostgreSQL and a real API server)
 	@go test -race -vet=off -timeout 20m $(ARGS) ./... # lint runs vet
 
+# Each is a set of values, as in helm --set.
+LAYOUTS := services.layout=single \
+	services.layout=perService,services.autoscaling.enabled=true,operator.replicas=2,ingress.enabled=true,httpRoute.enabled=true,httpRoute.parentRefs[0].name=front,serviceMonitor.enabled=true \
+	developmentDatabase.enabled=true,developmentDatabase.bootstrap=true,services.builtinIssuer.enabled=true,services.replicas=1
+
 .PHONY: check-chart
-check-chart: $(HELM) $(KUBE_SCORE) ## Render the chart in its layouts and judge it with helm lint, kubeconform and kube-score.
+check-chart: $(HELM) $(KUBE_SCORE) $(SCHEMAS)/_definitions.json ## Render the chart in its layouts and judge it with its tests, helm lint, kubeconform and kube-score.
 	$(call say,checking the chart)
-	@test -f $(SCHEMAS)/_definitions.json || { swagger=$$(cd internal/tools/kubernetes && go list -m -f '{{.Dir}}' k8s.io/kubernetes)/api/openapi-spec/swagger.json; \
-		(cd internal/tools/chart && go run ./schemas "$$swagger" $(CURDIR)/$(SCHEMAS)); }
+	@cd internal/tools/chart && go test -count=1 .
 	@helm lint --quiet charts/circle15
-	@for values in '' '--set services.layout=perService,services.autoscaling.enabled=true,operator.replicas=2,ingress.enabled=true'; do \
-		helm template check charts/circle15 --namespace check --kube-version $(KUBE_VERSION) $$values > .cache/chart.yaml; \
-		kubeconform -strict -summary  -schema-location '$(SCHEMAS)/{{.ResourceKind}}{{.KindSuffix}}.json' -skip DatabaseCluster,CustomResourceDefinition .cache/chart.yaml; \
+	@for values in $(LAYOUTS); do \
+		helm template check charts/circle15 --namespace check --include-crds --kube-version $(KUBE_VERSION) --set "$$values" > .cache/chart.yaml; \
+		kubeconform -strict -summary -schema-location '$(SCHEMAS)/{{.ResourceKind}}{{.KindSuffix}}.json' .cache/chart.yaml; \
 		kube-score score --ignore-test container-image-pull-policy --output-format ci .cache/chart.yaml | (! grep -F '[CRITICAL]'); \
 	done
 
+# The folder of a module that a tools module pins: $(call module,tools module,module).
+module = $$(cd internal/tools/$(1) && go mod download -json $(2) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p')
+
+$(SCHEMAS)/_definitions.json: internal/tools/kubernetes/go.mod internal/tools/definitions/go.mod $(wildcard charts/circle15/crds/*.yaml)
+	$(call say,writing the schemas of Kubernetes $(KUBE_VERSION) and of custom resources)
+	@gateway=$(call module,definitions,sigs.k8s.io/gateway-api)/config/crd/standard; \
+	prometheus=$(call module,definitions,github.com/prometheus-operator/prometheus-operator)/example/prometheus-operator-crd; \
+	swagger=$(call module,kubernetes,k8s.io/kubernetes)/api/openapi-spec/swagger.json; \
+	cd internal/tools/chart && go run ./schemas "$$swagger" $(CURDIR)/$(SCHEMAS) $(CURDIR)/charts/circle15/crds/*.yaml \
+		"$$gateway/gateway.networking.k8s.io_httproutes.yaml" "$$prometheus/monitoring.coreos.com_servicemonitors.yaml"
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for a minute each.
 	@for target in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs grep -HoE '^func Fuzz[A-Za-z0-9]+' | sed 's/:func /:/'); do \

@@ -1,8 +1,9 @@
 //go:build e2e
 
 // Package e2e installs the chart on a real Kubernetes, as a province would, and works with it. It needs KUBECONFIG, the
-// image in the node (E2E_IMAGE), what the cluster cannot do in E2E_HELM_SET (as in helm --set), kubectl and helm in PATH, and a PostgreSQL that test and Pods reach: its administrator's
-// URL in E2E_ADMIN_DATABASE_URL, or an address of this host that Pods reach in E2E_HOST, on which the test starts one.
+// image in the node (E2E_IMAGE), what the cluster cannot do in E2E_HELM_SET (as in helm --set), kubectl and helm in PATH,
+// and a PostgreSQL that test and Pods reach: its administrator's URL in E2E_ADMIN_DATABASE_URL, or an address of this host
+// that Pods reach in E2E_HOST, on which the test starts one.
 package e2e
 
 import (
@@ -42,7 +43,7 @@ type installation struct {
 	folder    string // with the issuer's key
 	image     string
 	endpoints provision.Endpoints
-	address   string // of the Service, from this host
+	address   string // of the Service that is called, from this host
 }
 
 // run runs a program as a person would and returns what it printed.
@@ -174,7 +175,12 @@ func (i *installation) helm(packaged string, sets ...string) {
 	if err != nil {
 		i.t.Fatalf("helm: %v\n%s\n%s", err, out, i.state())
 	}
-	i.address = "http://" + strings.TrimSpace(kubectl(i.t, "-n", namespace, "get", "service", release,
+}
+
+// reach lets the calls that follow go to a Service.
+func (i *installation) reach(service string) {
+	i.t.Helper()
+	i.address = "http://" + strings.TrimSpace(kubectl(i.t, "-n", namespace, "get", "service", service,
 		"-o", "jsonpath={.spec.clusterIP}"))
 }
 

@@ -50,17 +50,18 @@ func TestAProvinceOnboardsTwoCitiesAndWorksWithThem(t *testing.T) {
 	i := prepare(t)
 	t.Cleanup(func() {
 		_, _ = try("", "kubectl", "delete", "tenants", "--all", "--wait=false")
-		out, _ := try("", "kubectl", "get", "tenants", "-o", "name")
+		_, _ = try("", "kubectl", "delete", "databaseclusters", "--all", "--wait=false")
+		out, _ := try("", "kubectl", "get", "tenants,databaseclusters", "-o", "name")
 		for name := range strings.FieldsSeq(out) { // the operator may be gone
 			_, _ = try("", "kubectl", "patch", name, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
 		}
-		_, _ = try("", "kubectl", "delete", "databaseclusters", "--all")
 		_, _ = try("", "kubectl", "delete", "crd", "tenants.circle15.dev", "databaseclusters.circle15.dev", "--ignore-not-found")
 	})
 	packaged := t.TempDir()
 	run(t, "", "helm", "package", filepath.Join("..", "..", "charts", "circle15"), "-d", packaged)
 	chart := one(t, filepath.Join(packaged, "*.tgz"))
 	i.helm(chart)
+	i.reach(release)
 	out := run(t, tenants, "kubectl", "apply", "-f", "-")
 	t.Log(out)
 	kubectl(t, "wait", "--for=condition=Ready", "--timeout=60s", "tenant/hainan", "tenant/haikou", "tenant/sanya")
@@ -72,6 +73,7 @@ func TestAProvinceOnboardsTwoCitiesAndWorksWithThem(t *testing.T) {
 	aSuspendedCityIsRefusedAtOnce(i, sanya)
 	anUpgradeUnderLoadFailsNoRequest(i, chart, haikou, station)
 	podsComeAndGo(i, haikou, station)
+	everyServiceRunsByItself(i, chart, haikou)
 	uninstallKeepsTheSchemas(i)
 }
 

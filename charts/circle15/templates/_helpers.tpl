@@ -25,18 +25,22 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* The Deployments of the services: name → REST path prefixes. JSON, because templates return text. */}}
+{{/*
+The Deployments of the services: name → what they run, REST path prefixes, and a route that refuses a call without a token.
+A prefix matches whole segments, so "/v1/visits" is not one of "/v1/visits:sync", and some Ingress controllers refuse a colon:
+what is below "/v1" and nobody else's goes to visits. JSON, because templates return text.
+*/}}
 {{- define "circle15.deployments" -}}
 {{- if eq .Values.services.layout "single" -}}
-{"services": {"run": ["all"], "paths": ["/"]}}
+{"services": {"run": ["all"], "check": "/v1/me", "paths": ["/"]}}
 {{- else -}}
 {
-  "registry": {"run": ["registry"], "paths": ["/v1/stations", "/v1/staff", "/v1/communities", "/v1/households", "/v1/residents", "/v1/needs", "/v1/serviceFiles", "/v1/volunteerTeams", "/v1/volunteers", "/v1/standards"]},
-  "cases": {"run": ["cases"], "paths": ["/v1/cases"]},
-  "visits": {"run": ["visits"], "paths": ["/v1/visits"]},
-  "activities": {"run": ["activities"], "paths": ["/v1/activities", "/v1/groups"]},
-  "reporting": {"run": ["reporting"], "paths": ["/v1/reports"]},
-  "iam": {"run": ["iam"], "paths": ["/"]}
+  "registry": {"run": ["registry"], "check": "/v1/stations", "paths": ["/v1/stations", "/v1/staff", "/v1/communities", "/v1/households", "/v1/residents", "/v1/needs", "/v1/serviceFiles", "/v1/volunteerTeams", "/v1/volunteers", "/v1/standards"]},
+  "cases": {"run": ["cases"], "check": "/v1/cases", "paths": ["/v1/cases"]},
+  "visits": {"run": ["visits"], "check": "/v1/visits", "paths": ["/v1"]},
+  "activities": {"run": ["activities"], "check": "/v1/activities", "paths": ["/v1/activities", "/v1/groups"]},
+  "reporting": {"run": ["reporting"], "check": "/v1/reports/workSummary", "paths": ["/v1/reports"]},
+  "iam": {"run": ["iam"], "check": "/v1/me", "paths": ["/", "/v1/me", "/v1/roles", "/v1/roleGrants", "/v1/auditEvents"]}
 }
 {{- end -}}
 {{- end -}}

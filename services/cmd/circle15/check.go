@@ -15,6 +15,7 @@ import (
 // newCheckCommand is what `helm test` runs: the image holds nothing but the binaries.
 func newCheckCommand() *cobra.Command {
 	var patience time.Duration
+	var route string
 	cmd := &cobra.Command{
 		Use:   "check URL",
 		Short: "Call a running platform over REST: readiness, the contract, and that a request without a token is refused",
@@ -25,7 +26,7 @@ func newCheckCommand() *cobra.Command {
 			for _, c := range []check{
 				{"/readyz", http.StatusOK, nil},
 				{"/openapi.yaml", http.StatusOK, contains("openapi:")},
-				{"/v1/me", http.StatusUnauthorized, isProblem},
+				{route, http.StatusUnauthorized, isProblem},
 			} {
 				if err := c.run(ctx, strings.TrimSuffix(args[0], "/")); err != nil {
 					return err
@@ -37,6 +38,7 @@ func newCheckCommand() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&route, "route", "/v1/me", "route of a service that runs there, which must refuse a request without a token")
 	cmd.Flags().DurationVar(&patience, "patience", 30*time.Second, "how long the calls may take in all")
 	return cmd
 }

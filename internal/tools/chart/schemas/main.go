@@ -1,7 +1,8 @@
 // Command schemas writes JSON schemas for kubeconform from the OpenAPI document of a Kubernetes release, so that the
-// chart is judged without the network: _definitions.json, and a file for every kind that refers to it.
+// chart is judged without the network: _definitions.json, and a file for every kind that refers to it; and a file for
+// every version of the custom resources that are defined in the YAML files.
 //
-//	schemas SWAGGER.json FOLDER
+//	schemas SWAGGER.json FOLDER [DEFINITIONS.yaml ...]
 package main
 
 import (
@@ -15,17 +16,29 @@ import (
 type groupVersionKind struct{ Group, Version, Kind string }
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: schemas SWAGGER.json FOLDER")
+	if len(os.Args) < 3 {
+		fmt.Fprintln(os.Stderr, "usage: schemas SWAGGER.json FOLDER [DEFINITIONS.yaml ...]")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2]); err != nil {
+	if err := run(os.Args[1], os.Args[2], os.Args[3:]); err != nil {
 		fmt.Fprintln(os.Stderr, "schemas:", err)
 		os.Exit(1)
 	}
 }
 
-func run(swagger, folder string) error {
+func run(swagger, folder string, definitions []string) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // schemas are public
+		return err
+	}
+	for _, path := range definitions {
+		if err := writeCustom(path, folder); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return writeBuiltin(swagger, folder)
+}
+
+func writeBuiltin(swagger, folder string) error {
 	text, err := os.ReadFile(swagger)
 	if err != nil {
 		return err
@@ -34,9 +47,6 @@ func run(swagger, folder string) error {
 		Definitions map[string]map[string]any `json:"definitions"`
 	}
 	if err := json.Unmarshal(text, &document); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // schemas are public
 		return err
 	}
 	for name, definition := range document.Definitions {
