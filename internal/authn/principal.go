@@ -2,7 +2,11 @@
 // principal in the context.
 package authn
 
-import "context"
+import (
+	"context"
+
+	"circle15.dev/internal/apierr"
+)
 
 // Principal is the verified bearer of a token.
 type Principal struct {
@@ -23,4 +27,19 @@ func With(ctx context.Context, p Principal) context.Context {
 func From(ctx context.Context) (Principal, bool) {
 	p, ok := ctx.Value(principalKey{}).(Principal)
 	return p, ok
+}
+
+// Caller is From for code that cannot do without: the error is Unauthenticated.
+func Caller(ctx context.Context) (Principal, error) {
+	p, ok := From(ctx)
+	if !ok {
+		return p, apierr.New(apierr.Unauthenticated, "a verified token is required")
+	}
+	return p, nil
+}
+
+// Subject is the subject of Caller, by whom rows are recorded.
+func Subject(ctx context.Context) (string, error) {
+	p, err := Caller(ctx)
+	return p.Subject, err
 }

@@ -2,6 +2,8 @@
 package ids
 
 import (
+	"bytes"
+
 	"github.com/google/uuid"
 
 	"circle15.dev/internal/apierr"
@@ -40,3 +42,15 @@ func ParseOptional(field, s string) (*uuid.UUID, error) {
 	}
 	return &id, nil
 }
+
+// Strings writes ids as in messages.
+func Strings(list []uuid.UUID) []string {
+	out := make([]string, len(list))
+	for i, id := range list {
+		out[i] = id.String()
+	}
+	return out
+}
+
+// Compare orders ids as PostgreSQL does.
+func Compare(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }

@@ -15,7 +15,6 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -45,28 +44,8 @@ type Page struct {
 	After string
 }
 
-// AfterID is the cursor of a list that is ordered by id: uuid.Nil, which sorts before every id, at the start.
-func (p Page) AfterID() (uuid.UUID, error) {
-	if p.After == "" {
-		return uuid.Nil, nil
-	}
-	id, err := uuid.Parse(p.After)
-	if err != nil {
-		return uuid.Nil, errBadToken()
-	}
-	return id, nil
-}
-
-// Fetch is the SQL LIMIT of the page: one more than asked for, so that Cut can tell whether more follow.
+// Fetch is the SQL LIMIT of the page: one more than asked for, which tells whether more follow.
 func (p Page) Fetch() int32 { return p.Limit + 1 }
-
-// Cut keeps the page's items of those selected with LIMIT p.Limit+1, and says whether more follow.
-func Cut[T any](items []T, p Page) (kept []T, more bool) {
-	if len(items) > int(p.Limit) {
-		return items[:p.Limit], true
-	}
-	return items, false
-}
 
 // Codec opens and makes page tokens. It is safe for concurrent use.
 type Codec struct{ key []byte }

@@ -3,6 +3,7 @@ package page_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -119,30 +120,38 @@ func TestATokenOfAnotherListIsRefused(t *testing.T) {
 }
 
 func TestACursorThatIsNoIDIsRefusedWhereIDsAreListed(t *testing.T) {
-	if id, err := (page.Page{}).AfterID(); err != nil || id != uuid.Nil {
+	codec, req, ctx := page.NewCodec([]byte("key")), newRequest(t, "ListRequest"), inTenant("haikou")
+	if _, id, err := codec.StartAtID(ctx, req.with(0, "", "")); err != nil || id != uuid.Nil {
 		t.Errorf("at the start: %v, %v", id, err)
 	}
 	want := uuid.New()
-	if id, err := (page.Page{After: want.String()}).AfterID(); err != nil || id != want {
-		t.Errorf("got %v, %v; want %v", id, err, want)
+	p, id, err := codec.StartAtID(ctx, req.with(7, codec.Next(ctx, req, want.String()), ""))
+	if err != nil || id != want || p.Limit != 7 {
+		t.Errorf("got %v, %v, %v; want %v", p, id, err, want)
 	}
-	_, err := (page.Page{After: "2021-05"}).AfterID()
+	_, _, err = codec.StartAtID(ctx, req.with(0, codec.Next(ctx, req, "2021-05"), ""))
+	wantField(t, err, "pageToken")
+	_, _, err = codec.StartAtID(ctx, req.with(0, "forged", ""))
 	wantField(t, err, "pageToken")
 }
 
-func TestOnePageMoreThanAskedForMeansThatMoreFollow(t *testing.T) {
-	p := page.Page{Limit: 2}
+func TestOneRowMoreThanAskedForMakesATokenOfTheLastThatIsShown(t *testing.T) {
+	codec, req, ctx := page.NewCodec([]byte("key")), newRequest(t, "ListRequest"), inTenant("haikou")
 	for name, tt := range map[string]struct {
-		selected, kept []int
-		more           bool
+		selected []int
+		messages []string
+		next     string
 	}{
-		"fewer": {[]int{1}, []int{1}, false},
-		"all":   {[]int{1, 2}, []int{1, 2}, false},
-		"more":  {[]int{1, 2, 3}, []int{1, 2}, true},
+		"none":  {nil, []string{}, ""},
+		"fewer": {[]int{1}, []string{"row 1"}, ""},
+		"all":   {[]int{1, 2}, []string{"row 1", "row 2"}, ""},
+		"more":  {[]int{1, 2, 3}, []string{"row 1", "row 2"}, "2"},
 	} {
-		kept, more := page.Cut(tt.selected, p)
-		if diff := cmp.Diff(tt.kept, kept); diff != "" || more != tt.more {
-			t.Errorf("%s: more %v, kept (-want +got)\n%s", name, more, diff)
+		messages, next := page.Answer(ctx, codec, req, page.Page{Limit: 2}, tt.selected, strconv.Itoa,
+			func(n int) string { return "row " + strconv.Itoa(n) })
+		p, err := codec.Start(ctx, req.with(0, next, ""))
+		if diff := cmp.Diff(tt.messages, messages); diff != "" || err != nil || p.After != tt.next {
+			t.Errorf("%s: after %q, %v; (-want +got)\n%s", name, p.After, err, diff)
 		}
 	}
 }

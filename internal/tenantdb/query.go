@@ -2,8 +2,12 @@ package tenantdb
 
 import (
 	"context"
+	"errors"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"circle15.dev/internal/apierr"
 )
 
 // readFunc reads the result of a query to its end. It may be called again when the query is tried again.
@@ -41,4 +45,12 @@ func All[T any](ctx context.Context, q Querier, scan pgx.RowToFunc[T], s *Stmt, 
 		return nil, err
 	}
 	return list, nil
+}
+
+// OrMissing is the error of One for a resource that a request names: NotFound where there was no row.
+func OrMissing(err error, resource string, id uuid.UUID) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return apierr.Missing(resource, id.String())
+	}
+	return err
 }

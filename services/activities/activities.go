@@ -12,6 +12,7 @@ import (
 
 	activitiesv1 "circle15.dev/api/activities/v1"
 	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/authn"
 	"circle15.dev/internal/authz"
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/etag"
@@ -42,7 +43,7 @@ func (s *Service) CreateActivity(ctx context.Context, req *activitiesv1.CreateAc
 	if err := standards.Check(ctx, "activity.domain", standards.Domains, in.GetDomain()); err != nil {
 		return nil, err
 	}
-	by, err := caller(ctx)
+	by, err := authn.Subject(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +144,7 @@ func (s *Service) GetActivity(ctx context.Context, req *activitiesv1.GetActivity
 	scope := authz.ScopeFrom(ctx)
 	row, err := tenantdb.One(ctx, s.db, pgx.RowToStructByPos[activityRow], getActivity, id, scope.StationIDs(), scope.Owner())
 	if err != nil {
-		return nil, orMissing(err, "activity", id)
+		return nil, tenantdb.OrMissing(err, "activity", id)
 	}
 	return row.toProto(), nil
 }
@@ -152,7 +153,7 @@ func (s *Service) GetActivity(ctx context.Context, req *activitiesv1.GetActivity
 func (s *Service) ListActivities(
 	ctx context.Context, req *activitiesv1.ListActivitiesRequest,
 ) (*activitiesv1.ListActivitiesResponse, error) {
-	p, after, err := s.start(ctx, req)
+	p, after, err := s.pages.StartAtID(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -166,15 +167,8 @@ func (s *Service) ListActivities(
 	if err != nil {
 		return nil, err
 	}
-	rows, more := page.Cut(rows, p)
-	out := &activitiesv1.ListActivitiesResponse{}
-	for _, row := range rows {
-		out.Activities = append(out.Activities, row.toProto())
-	}
-	if more {
-		out.NextPageToken = s.pages.Next(ctx, req, rows[len(rows)-1].ID.String())
-	}
-	return out, nil
+	messages, next := page.Answer(ctx, s.pages, req, p, rows, activityRow.cursor, activityRow.toProto)
+	return &activitiesv1.ListActivitiesResponse{Activities: messages, NextPageToken: next}, nil
 }
 
 // UpdateActivity changes what the mask names. The figures of a held activity follow.
@@ -241,7 +235,7 @@ func (a activityRow) changed(ctx context.Context, tx *tenantdb.Tx, merged *activ
 			return now, err
 		}
 	}
-	if !slices.Equal(merged.GetVolunteerIds(), idStrings(a.VolunteerIDs)) {
+	if !slices.Equal(merged.GetVolunteerIds(), ids.Strings(a.VolunteerIDs)) {
 		now.VolunteerIDs, err = volunteers(ctx, tx, "activity.volunteerIds", merged.GetVolunteerIds(), a.StationID)
 	}
 	return now, err

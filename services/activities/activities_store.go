@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -10,11 +9,12 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	activitiesv1 "circle15.dev/api/activities/v1"
-	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/authz"
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/etag"
+	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
+	"circle15.dev/services/internal/enums"
 )
 
 // activityRow is an activity as read; the columns are those of activityColumns, by position.
@@ -62,7 +62,7 @@ var (
 func lockedActivity(ctx context.Context, tx *tenantdb.Tx, id uuid.UUID) (activityRow, error) {
 	scope := authz.ScopeFrom(ctx)
 	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[activityRow], lockActivity, id, scope.StationIDs(), scope.Owner())
-	return row, orMissing(err, "activity", id)
+	return row, tenantdb.OrMissing(err, "activity", id)
 }
 
 // insert stores a new activity.
@@ -77,13 +77,6 @@ func (a activityRow) update(ctx context.Context, tx *tenantdb.Tx) (activityRow, 
 		string(a.State), a.PlannedDate, a.HeldDate, a.Attendees, a.VolunteerIDs, a.Summary, a.Reason)
 }
 
-func orMissing(err error, resource string, id uuid.UUID) error {
-	if errors.Is(err, pgx.ErrNoRows) {
-		return apierr.Missing(resource, id.String())
-	}
-	return err
-}
-
 var stateToProto = map[state]activitiesv1.ActivityState{
 	planned:   activitiesv1.ActivityState_ACTIVITY_STATE_PLANNED,
 	held:      activitiesv1.ActivityState_ACTIVITY_STATE_HELD,
@@ -91,16 +84,9 @@ var stateToProto = map[state]activitiesv1.ActivityState{
 	void:      activitiesv1.ActivityState_ACTIVITY_STATE_VOID,
 }
 
-var stateFromProto = inverse(stateToProto)
+var stateFromProto = enums.Inverse(stateToProto)
 
-// inverse turns a table of stored names to enum values around.
-func inverse[S ~string, E comparable](table map[S]E) map[E]S {
-	out := make(map[E]S, len(table))
-	for name, value := range table {
-		out[value] = name
-	}
-	return out
-}
+func (a activityRow) cursor() string { return a.ID.String() }
 
 func (a activityRow) toProto() *activitiesv1.Activity {
 	return &activitiesv1.Activity{
@@ -114,19 +100,11 @@ func (a activityRow) toProto() *activitiesv1.Activity {
 		PlannedDate:   civildate.FormatOptional(a.PlannedDate),
 		HeldDate:      civildate.FormatOptional(a.HeldDate),
 		AttendeeCount: a.Attendees,
-		VolunteerIds:  idStrings(a.VolunteerIDs),
+		VolunteerIds:  ids.Strings(a.VolunteerIDs),
 		Summary:       a.Summary,
 		Reason:        a.Reason,
 		Etag:          etag.Of(a.Revision),
 		CreateTime:    timestamppb.New(a.CreateTime),
 		UpdateTime:    timestamppb.New(a.UpdateTime),
 	}
-}
-
-func idStrings(list []uuid.UUID) []string {
-	out := make([]string, len(list))
-	for i, id := range list {
-		out[i] = id.String()
-	}
-	return out
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	activitiesv1 "circle15.dev/api/activities/v1"
+	"circle15.dev/internal/authn"
 	"circle15.dev/internal/authz"
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/etag"
@@ -34,7 +35,7 @@ func (s *Service) CreateGroup(ctx context.Context, req *activitiesv1.CreateGroup
 	if err := standards.Check(ctx, "group.domain", standards.Domains, in.GetDomain()); err != nil {
 		return nil, err
 	}
-	by, err := caller(ctx)
+	by, err := authn.Subject(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -74,14 +75,14 @@ func (s *Service) GetGroup(ctx context.Context, req *activitiesv1.GetGroupReques
 	scope := authz.ScopeFrom(ctx)
 	row, err := tenantdb.One(ctx, s.db, pgx.RowToStructByPos[groupRow], getGroup, id, scope.StationIDs(), scope.Owner())
 	if err != nil {
-		return nil, orMissing(err, "group", id)
+		return nil, tenantdb.OrMissing(err, "group", id)
 	}
 	return row.toProto(), nil
 }
 
 // ListGroups lists the groups of the data scope, ordered by id.
 func (s *Service) ListGroups(ctx context.Context, req *activitiesv1.ListGroupsRequest) (*activitiesv1.ListGroupsResponse, error) {
-	p, after, err := s.start(ctx, req)
+	p, after, err := s.pages.StartAtID(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -95,15 +96,8 @@ func (s *Service) ListGroups(ctx context.Context, req *activitiesv1.ListGroupsRe
 	if err != nil {
 		return nil, err
 	}
-	rows, more := page.Cut(rows, p)
-	out := &activitiesv1.ListGroupsResponse{}
-	for _, row := range rows {
-		out.Groups = append(out.Groups, row.toProto())
-	}
-	if more {
-		out.NextPageToken = s.pages.Next(ctx, req, rows[len(rows)-1].ID.String())
-	}
-	return out, nil
+	messages, next := page.Answer(ctx, s.pages, req, p, rows, groupRow.cursor, groupRow.toProto)
+	return &activitiesv1.ListGroupsResponse{Groups: messages, NextPageToken: next}, nil
 }
 
 // UpdateGroup changes what the mask names, in whatever stage. The figures follow another worker or domain.
@@ -154,7 +148,7 @@ func (g groupRow) changed(ctx context.Context, tx *tenantdb.Tx, merged *activiti
 			return now, err
 		}
 	}
-	if !slices.Equal(merged.GetMemberIds(), idStrings(g.MemberIDs)) {
+	if !slices.Equal(merged.GetMemberIds(), ids.Strings(g.MemberIDs)) {
 		now.MemberIDs, err = refs.Residents(ctx, tx, "group.memberIds", merged.GetMemberIds(), g.StationID)
 	}
 	return now, err

@@ -12,7 +12,9 @@ import (
 	"circle15.dev/internal/authz"
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/etag"
+	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
+	"circle15.dev/services/internal/enums"
 )
 
 // groupRow is a group as read; the columns are those of groupColumns, by position.
@@ -56,7 +58,7 @@ var (
 func lockedGroup(ctx context.Context, tx *tenantdb.Tx, id uuid.UUID) (groupRow, error) {
 	scope := authz.ScopeFrom(ctx)
 	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[groupRow], lockGroup, id, scope.StationIDs(), scope.Owner())
-	return row, orMissing(err, "group", id)
+	return row, tenantdb.OrMissing(err, "group", id)
 }
 
 // insert stores a new group.
@@ -79,7 +81,9 @@ var stageToProto = map[stage]activitiesv1.GroupStage{
 	ending:      activitiesv1.GroupStage_GROUP_STAGE_ENDING,
 }
 
-var stageFromProto = inverse(stageToProto)
+var stageFromProto = enums.Inverse(stageToProto)
+
+func (g groupRow) cursor() string { return g.ID.String() }
 
 func (g groupRow) toProto() *activitiesv1.Group {
 	return &activitiesv1.Group{
@@ -92,7 +96,7 @@ func (g groupRow) toProto() *activitiesv1.Group {
 		Stage:       stageToProto[g.Stage],
 		OpenedDate:  civildate.Format(g.Opened),
 		EndedDate:   civildate.FormatOptional(g.Ended),
-		MemberIds:   idStrings(g.MemberIDs),
+		MemberIds:   ids.Strings(g.MemberIDs),
 		Etag:        etag.Of(g.Revision),
 		CreateTime:  timestamppb.New(g.CreateTime),
 		UpdateTime:  timestamppb.New(g.UpdateTime),

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	activitiesv1 "circle15.dev/api/activities/v1"
+	"circle15.dev/internal/authn"
 	"circle15.dev/internal/authz"
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/facts"
@@ -34,7 +35,7 @@ func (s *Service) CreateGroupSession(
 	if err != nil {
 		return nil, err
 	}
-	by, err := caller(ctx)
+	by, err := authn.Subject(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -93,25 +94,18 @@ func (s *Service) ListGroupSessions(
 	if err != nil {
 		return nil, err
 	}
-	p, after, err := s.start(ctx, req)
+	p, after, err := s.pages.StartAtID(ctx, req)
 	if err != nil {
 		return nil, err
 	}
 	scope := authz.ScopeFrom(ctx)
 	if _, err := tenantdb.One(ctx, s.db, pgx.RowTo[uuid.UUID], findGroup, group, scope.StationIDs(), scope.Owner()); err != nil {
-		return nil, orMissing(err, "group", group)
+		return nil, tenantdb.OrMissing(err, "group", group)
 	}
 	rows, err := tenantdb.All(ctx, s.db, pgx.RowToStructByPos[sessionRow], listSessions, group, after, p.Fetch())
 	if err != nil {
 		return nil, err
 	}
-	rows, more := page.Cut(rows, p)
-	out := &activitiesv1.ListGroupSessionsResponse{}
-	for _, row := range rows {
-		out.GroupSessions = append(out.GroupSessions, row.toProto())
-	}
-	if more {
-		out.NextPageToken = s.pages.Next(ctx, req, rows[len(rows)-1].ID.String())
-	}
-	return out, nil
+	messages, next := page.Answer(ctx, s.pages, req, p, rows, sessionRow.cursor, sessionRow.toProto)
+	return &activitiesv1.ListGroupSessionsResponse{GroupSessions: messages, NextPageToken: next}, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	activitiesv1 "circle15.dev/api/activities/v1"
 	"circle15.dev/internal/civildate"
+	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
 )
 
@@ -76,6 +77,8 @@ func lastSession(ctx context.Context, tx *tenantdb.Tx, group uuid.UUID) (*time.T
 	return tenantdb.One(ctx, tx, pgx.RowTo[*time.Time], lastSessionDate, group)
 }
 
+func (s sessionRow) cursor() string { return s.ID.String() }
+
 func (s sessionRow) toProto() *activitiesv1.GroupSession {
 	return &activitiesv1.GroupSession{
 		Id:              s.ID.String(),
@@ -86,7 +89,7 @@ func (s sessionRow) toProto() *activitiesv1.GroupSession {
 		Theme:           s.Theme,
 		SessionDate:     civildate.Format(s.SessionDate),
 		DurationMinutes: s.DurationMinutes,
-		AttendeeIds:     idStrings(s.AttendeeIDs),
+		AttendeeIds:     ids.Strings(s.AttendeeIDs),
 		Record:          s.Record,
 		CreateTime:      timestamppb.New(s.CreateTime),
 	}

@@ -10,6 +10,7 @@ import (
 
 	casesv1 "circle15.dev/api/cases/v1"
 	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/authn"
 	"circle15.dev/internal/authz"
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/etag"
@@ -37,7 +38,7 @@ func (s *Service) OpenCase(ctx context.Context, req *casesv1.OpenCaseRequest) (*
 	if err := standards.Check(ctx, "case.domain", "domains", in.GetDomain()); err != nil {
 		return nil, err
 	}
-	by, err := caller(ctx)
+	by, err := authn.Subject(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +89,7 @@ func (s *Service) GetCase(ctx context.Context, req *casesv1.GetCaseRequest) (*ca
 
 // ListCases lists the cases of the data scope, ordered by id.
 func (s *Service) ListCases(ctx context.Context, req *casesv1.ListCasesRequest) (*casesv1.ListCasesResponse, error) {
-	p, after, err := s.start(ctx, req)
+	p, after, err := s.pages.StartAtID(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -100,15 +101,8 @@ func (s *Service) ListCases(ctx context.Context, req *casesv1.ListCasesRequest) 
 	if err != nil {
 		return nil, err
 	}
-	rows, more := page.Cut(rows, p)
-	out := &casesv1.ListCasesResponse{}
-	for _, row := range rows {
-		out.Cases = append(out.Cases, row.toProto())
-	}
-	if more {
-		out.NextPageToken = s.pages.Next(ctx, req, rows[len(rows)-1].ID.String())
-	}
-	return out, nil
+	messages, next := page.Answer(ctx, s.pages, req, p, rows, caseRow.cursor, caseRow.toProto)
+	return &casesv1.ListCasesResponse{Cases: messages, NextPageToken: next}, nil
 }
 
 func filterOf(req *casesv1.ListCasesRequest) (caseFilter, error) {
@@ -122,16 +116,6 @@ func filterOf(req *casesv1.ListCasesRequest) (caseFilter, error) {
 	}
 	f.Staff, err = ids.ParseOptional("staffId", req.GetStaffId())
 	return f, err
-}
-
-// start reads the page and the id after which it begins.
-func (s *Service) start(ctx context.Context, req page.Request) (page.Page, uuid.UUID, error) {
-	p, err := s.pages.Start(ctx, req)
-	if err != nil {
-		return p, uuid.Nil, err
-	}
-	after, err := p.AfterID()
-	return p, after, err
 }
 
 // UpdateCase changes what the mask names. Another worker or domain moves the figures, too.
@@ -227,9 +211,6 @@ func resolveNeeds(ctx context.Context, tx *tenantdb.Tx, list []string, had []uui
 			return nil, apierr.InvalidField(field, "must name a need of the client's household")
 		}
 	}
-	slices.SortFunc(needs, compareIDs)
+	slices.SortFunc(needs, ids.Compare)
 	return slices.Compact(needs), nil
 }
-
-// compareIDs orders ids as PostgreSQL does.
-func compareIDs(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }

@@ -2,7 +2,6 @@ package cases
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -10,11 +9,12 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	casesv1 "circle15.dev/api/cases/v1"
-	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/authz"
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/etag"
+	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
+	"circle15.dev/services/internal/enums"
 )
 
 // caseRow is a case as read; the columns are those of caseColumns, by position.
@@ -79,7 +79,7 @@ var (
 func readCase(ctx context.Context, q tenantdb.Querier, id uuid.UUID) (caseRow, error) {
 	scope := authz.ScopeFrom(ctx)
 	row, err := tenantdb.One(ctx, q, pgx.RowToStructByPos[caseRow], getCase, id, scope.StationIDs(), scope.Owner())
-	return row, orMissing(err, "case", id)
+	return row, tenantdb.OrMissing(err, "case", id)
 }
 
 // lock reads a case of the data scope and keeps others from changing it, or what belongs to it, until the end of the
@@ -87,7 +87,7 @@ func readCase(ctx context.Context, q tenantdb.Querier, id uuid.UUID) (caseRow, e
 func lock(ctx context.Context, tx *tenantdb.Tx, id uuid.UUID, owner *string) (lockedCase, error) {
 	stations := authz.ScopeFrom(ctx).StationIDs()
 	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[lockedCase], lockCase, id, stations, owner)
-	return row, orMissing(err, "case", id)
+	return row, tenantdb.OrMissing(err, "case", id)
 }
 
 // caseFilter is what a list asks for; nil and empty ask for all.
@@ -130,13 +130,6 @@ func setNeeds(tx *tenantdb.Tx, id uuid.UUID, needs []uuid.UUID) {
 	tx.Queue(addNeeds, id, needs)
 }
 
-func orMissing(err error, resource string, id uuid.UUID) error {
-	if errors.Is(err, pgx.ErrNoRows) {
-		return apierr.Missing(resource, id.String())
-	}
-	return err
-}
-
 var stageToProto = map[stage]casesv1.CaseStage{
 	intake:       casesv1.CaseStage_CASE_STAGE_INTAKE,
 	assessment:   casesv1.CaseStage_CASE_STAGE_ASSESSMENT,
@@ -147,16 +140,9 @@ var stageToProto = map[stage]casesv1.CaseStage{
 	void:         casesv1.CaseStage_CASE_STAGE_VOID,
 }
 
-var stageFromProto = inverse(stageToProto)
+var stageFromProto = enums.Inverse(stageToProto)
 
-// inverse turns a table of stored names to enum values around.
-func inverse[S ~string, E comparable](table map[S]E) map[E]S {
-	out := make(map[E]S, len(table))
-	for name, value := range table {
-		out[value] = name
-	}
-	return out
-}
+func (c caseRow) cursor() string { return c.ID.String() }
 
 func (c caseRow) toProto() *casesv1.Case {
 	return &casesv1.Case{
@@ -165,7 +151,7 @@ func (c caseRow) toProto() *casesv1.Case {
 		HouseholdId:       c.HouseholdID.String(),
 		StationId:         c.StationID.String(),
 		StaffId:           c.StaffID.String(),
-		NeedIds:           idStrings(c.NeedIDs),
+		NeedIds:           ids.Strings(c.NeedIDs),
 		Domain:            c.Domain,
 		Title:             c.Title,
 		PresentingProblem: c.PresentingProblem,
@@ -195,12 +181,4 @@ func (f forms) evaluationToProto() *casesv1.Evaluation {
 		GoalAttainment: f.GoalAttainment,
 		EvaluatedDate:  civildate.FormatOptional(f.Evaluated),
 	}
-}
-
-func idStrings(list []uuid.UUID) []string {
-	out := make([]string, len(list))
-	for i, id := range list {
-		out[i] = id.String()
-	}
-	return out
 }

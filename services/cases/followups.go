@@ -69,13 +69,9 @@ func checkVisit(ctx context.Context, tx *tenantdb.Tx, visit *uuid.UUID, househol
 
 // ListFollowUps lists the follow-ups of a case, ordered by id.
 func (s *Service) ListFollowUps(ctx context.Context, req *casesv1.ListFollowUpsRequest) (*casesv1.ListFollowUpsResponse, error) {
-	rows, next, err := listOf[followUpRow](ctx, s, req, listFollowUps, nil)
+	messages, next, err := listOf[followUpRow](ctx, s, req, listFollowUps, nil)
 	if err != nil {
 		return nil, err
 	}
-	out := &casesv1.ListFollowUpsResponse{NextPageToken: next}
-	for _, row := range rows {
-		out.FollowUps = append(out.FollowUps, row.toProto())
-	}
-	return out, nil
+	return &casesv1.ListFollowUpsResponse{FollowUps: messages, NextPageToken: next}, nil
 }

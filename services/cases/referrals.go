@@ -46,15 +46,11 @@ func (s *Service) CreateReferral(ctx context.Context, req *casesv1.CreateReferra
 
 // ListReferrals lists the referrals of a case, ordered by id.
 func (s *Service) ListReferrals(ctx context.Context, req *casesv1.ListReferralsRequest) (*casesv1.ListReferralsResponse, error) {
-	rows, next, err := listOf[referralRow](ctx, s, req, listReferrals, nil)
+	messages, next, err := listOf[referralRow](ctx, s, req, listReferrals, nil)
 	if err != nil {
 		return nil, err
 	}
-	out := &casesv1.ListReferralsResponse{NextPageToken: next}
-	for _, row := range rows {
-		out.Referrals = append(out.Referrals, row.toProto())
-	}
-	return out, nil
+	return &casesv1.ListReferralsResponse{Referrals: messages, NextPageToken: next}, nil
 }
 
 // RecordReferralOutcome records what the outside body answered; it may answer after the case closed.

@@ -13,6 +13,7 @@ import (
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/etag"
 	"circle15.dev/internal/tenantdb"
+	"circle15.dev/services/internal/enums"
 )
 
 // referralRow is a referral of a case; the columns are those of referralColumns, by position.
@@ -53,7 +54,7 @@ func insertNewReferral(ctx context.Context, tx *tenantdb.Tx, r referralRow, by s
 // readReferral reads a referral of a case that is in scope and locked; NotFound without.
 func readReferral(ctx context.Context, tx *tenantdb.Tx, of, id uuid.UUID) (referralRow, error) {
 	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[referralRow], getReferral, of, id, authz.ScopeFrom(ctx).Owner())
-	return row, orMissing(err, "referral", id)
+	return row, tenantdb.OrMissing(err, "referral", id)
 }
 
 func storeAnswer(ctx context.Context, tx *tenantdb.Tx, id uuid.UUID, a answer) (referralRow, error) {
@@ -68,7 +69,7 @@ var referralStateToProto = map[referralState]casesv1.ReferralState{
 	completedReferral: casesv1.ReferralState_REFERRAL_STATE_COMPLETED,
 }
 
-var referralStateFromProto = inverse(referralStateToProto)
+var referralStateFromProto = enums.Inverse(referralStateToProto)
 
 func (r referralRow) cursor() string { return r.ID.String() }
 

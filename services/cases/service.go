@@ -9,8 +9,6 @@ import (
 	"google.golang.org/grpc"
 
 	casesv1 "circle15.dev/api/cases/v1"
-	"circle15.dev/internal/apierr"
-	"circle15.dev/internal/authn"
 	"circle15.dev/internal/page"
 	"circle15.dev/internal/tenantdb"
 )
@@ -34,13 +32,4 @@ func (s *Service) RegisterGRPC(r grpc.ServiceRegistrar) { casesv1.RegisterCasesS
 // RegisterGateway adds the REST routes, which call the service over conn.
 func (s *Service) RegisterGateway(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnInterface) error {
 	return casesv1.RegisterCasesServiceHandlerClient(ctx, mux, casesv1.NewCasesServiceClient(conn))
-}
-
-// caller is the subject that a row is recorded by.
-func caller(ctx context.Context) (string, error) {
-	p, ok := authn.From(ctx)
-	if !ok {
-		return "", apierr.New(apierr.Unauthenticated, "a verified token is required")
-	}
-	return p.Subject, nil
 }

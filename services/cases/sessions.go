@@ -49,13 +49,9 @@ func (s *Service) CreateCaseSession(ctx context.Context, req *casesv1.CreateCase
 
 // ListCaseSessions lists the sessions of a case, ordered by id.
 func (s *Service) ListCaseSessions(ctx context.Context, req *casesv1.ListCaseSessionsRequest) (*casesv1.ListCaseSessionsResponse, error) {
-	rows, next, err := listOf[sessionRow](ctx, s, req, listSessions, nil)
+	messages, next, err := listOf[sessionRow](ctx, s, req, listSessions, nil)
 	if err != nil {
 		return nil, err
 	}
-	out := &casesv1.ListCaseSessionsResponse{NextPageToken: next}
-	for _, row := range rows {
-		out.CaseSessions = append(out.CaseSessions, row.toProto())
-	}
-	return out, nil
+	return &casesv1.ListCaseSessionsResponse{CaseSessions: messages, NextPageToken: next}, nil
 }

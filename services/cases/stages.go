@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	casesv1 "circle15.dev/api/cases/v1"
+	"circle15.dev/internal/authn"
 	"circle15.dev/internal/authz"
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/etag"
@@ -100,7 +101,7 @@ func (s *Service) change(ctx context.Context, req changeRequest,
 	if err != nil {
 		return nil, err
 	}
-	by, err := caller(ctx)
+	by, err := authn.Subject(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -132,13 +133,9 @@ func (s *Service) change(ctx context.Context, req changeRequest,
 
 // ListStageChanges lists how the case moved, oldest first.
 func (s *Service) ListStageChanges(ctx context.Context, req *casesv1.ListStageChangesRequest) (*casesv1.ListStageChangesResponse, error) {
-	rows, next, err := listOf[stageChangeRow](ctx, s, req, listStageChanges, authz.ScopeFrom(ctx).Owner())
+	messages, next, err := listOf[stageChangeRow](ctx, s, req, listStageChanges, authz.ScopeFrom(ctx).Owner())
 	if err != nil {
 		return nil, err
 	}
-	out := &casesv1.ListStageChangesResponse{NextPageToken: next}
-	for _, row := range rows {
-		out.StageChanges = append(out.StageChanges, row.toProto())
-	}
-	return out, nil
+	return &casesv1.ListStageChangesResponse{StageChanges: messages, NextPageToken: next}, nil
 }

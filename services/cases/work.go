@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
 
+	"circle15.dev/internal/authn"
 	"circle15.dev/internal/authz"
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/page"
@@ -29,7 +30,7 @@ func onCase[T proto.Message](ctx context.Context, s *Service, req workRequest,
 	if err != nil {
 		return none, err
 	}
-	by, err := caller(ctx)
+	by, err := authn.Subject(ctx)
 	if err != nil {
 		return none, err
 	}
@@ -48,31 +49,34 @@ type listRequest interface {
 	GetCaseId() string
 }
 
-// listOf reads a page of what belongs to a case, and the token of the next. The statement's parameters are the case,
+// belonging is a row of what belongs to a case, which reads as the message M.
+type belonging[M any] interface {
+	cursor() string
+	toProto() M
+}
+
+// listOf answers with a page of what belongs to a case, and the token of the next. The statement's parameters are the case,
 // the scope's stations and recorder, the id to begin after, and the limit. Nothing found under a case that is absent,
 // or that caseOwner (where not nil) did not record, is NotFound.
-func listOf[T interface{ cursor() string }](ctx context.Context, s *Service, req listRequest, list *tenantdb.Stmt, caseOwner *string,
-) (rows []T, next string, err error) {
+func listOf[R belonging[M], M any](ctx context.Context, s *Service, req listRequest, list *tenantdb.Stmt, caseOwner *string,
+) (messages []M, next string, err error) {
 	of, err := ids.Parse("caseId", req.GetCaseId())
 	if err != nil {
 		return nil, "", err
 	}
-	p, after, err := s.start(ctx, req)
+	p, after, err := s.pages.StartAtID(ctx, req)
 	if err != nil {
 		return nil, "", err
 	}
 	scope := authz.ScopeFrom(ctx)
-	rows, err = tenantdb.All(ctx, s.db, pgx.RowToStructByPos[T], list, of, scope.StationIDs(), scope.Owner(), after, p.Fetch())
+	rows, err := tenantdb.All(ctx, s.db, pgx.RowToStructByPos[R], list, of, scope.StationIDs(), scope.Owner(), after, p.Fetch())
 	if err != nil {
 		return nil, "", err
 	}
 	if len(rows) == 0 {
 		_, err := tenantdb.One(ctx, s.db, pgx.RowTo[uuid.UUID], findCase, of, scope.StationIDs(), caseOwner)
-		return nil, "", orMissing(err, "case", of)
+		return nil, "", tenantdb.OrMissing(err, "case", of)
 	}
-	rows, more := page.Cut(rows, p)
-	if more {
-		next = s.pages.Next(ctx, req, rows[len(rows)-1].cursor())
-	}
-	return rows, next, nil
+	messages, next = page.Answer(ctx, s.pages, req, p, rows, R.cursor, R.toProto)
+	return messages, next, nil
 }

@@ -41,15 +41,8 @@ func (s *Service) ListAuditEvents(ctx context.Context, req *iamv1.ListAuditEvent
 	if err != nil {
 		return nil, err
 	}
-	rows, more := page.Cut(rows, p)
-	out := &iamv1.ListAuditEventsResponse{}
-	for _, row := range rows {
-		out.AuditEvents = append(out.AuditEvents, row.toProto())
-	}
-	if more {
-		out.NextPageToken = s.pages.Next(ctx, req, strconv.FormatInt(rows[len(rows)-1].ID, 10))
-	}
-	return out, nil
+	messages, next := page.Answer(ctx, s.pages, req, p, rows, eventRow.cursor, eventRow.toProto)
+	return &iamv1.ListAuditEventsResponse{AuditEvents: messages, NextPageToken: next}, nil
 }
 
 func moment(field string, t *timestamppb.Timestamp) (*time.Time, error) {

@@ -36,6 +36,8 @@ func selectEvents(ctx context.Context, q tenantdb.Querier, f eventFilter, limit 
 	return tenantdb.All(ctx, q, pgx.RowToStructByPos[eventRow], listEvents, f.Before, f.Subject, f.ResourceID, f.From, f.To, limit)
 }
 
+func (e eventRow) cursor() string { return strconv.FormatInt(e.ID, 10) }
+
 func (e eventRow) toProto() *iamv1.AuditEvent {
 	return &iamv1.AuditEvent{
 		Id: strconv.FormatInt(e.ID, 10), EventTime: timestamppb.New(e.At), Subject: e.Subject, Method: e.Method,

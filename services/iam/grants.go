@@ -9,6 +9,7 @@ import (
 
 	iamv1 "circle15.dev/api/iam/v1"
 	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/authn"
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/page"
 	"circle15.dev/internal/tenantdb"
@@ -24,11 +25,7 @@ func (s *Service) ListRoleGrants(ctx context.Context, req *iamv1.ListRoleGrantsR
 	if err := wholeTenant(ctx); err != nil {
 		return nil, err
 	}
-	p, err := s.pages.Start(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	after, err := p.AfterID()
+	p, after, err := s.pages.StartAtID(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -40,12 +37,8 @@ func (s *Service) ListRoleGrants(ctx context.Context, req *iamv1.ListRoleGrantsR
 	if err != nil {
 		return nil, err
 	}
-	rows, more := page.Cut(rows, p)
-	out := &iamv1.ListRoleGrantsResponse{RoleGrants: grantsToProto(rows)}
-	if more {
-		out.NextPageToken = s.pages.Next(ctx, req, rows[len(rows)-1].ID.String())
-	}
-	return out, nil
+	messages, next := page.Answer(ctx, s.pages, req, p, rows, grantRow.cursor, grantRow.toProto)
+	return &iamv1.ListRoleGrantsResponse{RoleGrants: messages, NextPageToken: next}, nil
 }
 
 // GetRoleGrant returns a grant.
@@ -74,7 +67,7 @@ func (s *Service) CreateRoleGrant(ctx context.Context, req *iamv1.CreateRoleGran
 	if err != nil {
 		return nil, err
 	}
-	who, err := caller(ctx)
+	who, err := authn.Caller(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -92,6 +92,8 @@ func deleteGrant(ctx context.Context, tx *tenantdb.Tx, id uuid.UUID) error {
 	return err
 }
 
+func (g grantRow) cursor() string { return g.ID.String() }
+
 func (g grantRow) toProto() *iamv1.RoleGrant {
 	out := &iamv1.RoleGrant{
 		Id: g.ID.String(), Subject: g.Subject, Role: g.Role, CreatedBy: g.CreatedBy, CreateTime: timestamppb.New(g.CreateTime),

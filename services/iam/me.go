@@ -4,13 +4,14 @@ import (
 	"context"
 
 	iamv1 "circle15.dev/api/iam/v1"
+	"circle15.dev/internal/authn"
 	"circle15.dev/internal/authz"
 	"circle15.dev/internal/tenant"
 )
 
 // WhoAmI says who the caller is, which roles it holds and what they permit.
 func (s *Service) WhoAmI(ctx context.Context, _ *iamv1.WhoAmIRequest) (*iamv1.Me, error) {
-	who, err := caller(ctx)
+	who, err := authn.Caller(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	iamv1 "circle15.dev/api/iam/v1"
 	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/authn"
 	"circle15.dev/internal/authz"
 	"circle15.dev/internal/etag"
 	"circle15.dev/internal/page"
@@ -34,15 +35,8 @@ func (s *Service) ListRoles(ctx context.Context, req *iamv1.ListRolesRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	rows, more := page.Cut(rows, p)
-	out := &iamv1.ListRolesResponse{}
-	for _, row := range rows {
-		out.Roles = append(out.Roles, row.toProto())
-	}
-	if more {
-		out.NextPageToken = s.pages.Next(ctx, req, rows[len(rows)-1].Name)
-	}
-	return out, nil
+	messages, next := page.Answer(ctx, s.pages, req, p, rows, roleRow.cursor, roleRow.toProto)
+	return &iamv1.ListRolesResponse{Roles: messages, NextPageToken: next}, nil
 }
 
 // GetRole returns a role with its rules.
@@ -152,7 +146,7 @@ func lockOwnRole(ctx context.Context, tx *tenantdb.Tx, name, tagField, tag strin
 
 // notHeldByCaller keeps callers from widening what they themselves may do.
 func notHeldByCaller(ctx context.Context, tx *tenantdb.Tx, role string) error {
-	who, err := caller(ctx)
+	who, err := authn.Caller(ctx)
 	if err != nil {
 		return err
 	}

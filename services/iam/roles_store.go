@@ -95,6 +95,8 @@ func deleteRole(ctx context.Context, tx *tenantdb.Tx, name string) error {
 	return err
 }
 
+func (r roleRow) cursor() string { return r.Name }
+
 func (r roleRow) toProto() *iamv1.Role {
 	out := &iamv1.Role{Name: r.Name, TitleZh: r.TitleZh, TitleEn: r.TitleEn, Standard: r.Standard, Etag: etag.Of(r.Revision)}
 	for i := range r.Resources {

@@ -10,7 +10,6 @@ import (
 
 	iamv1 "circle15.dev/api/iam/v1"
 	"circle15.dev/internal/apierr"
-	"circle15.dev/internal/authn"
 	"circle15.dev/internal/authz"
 	"circle15.dev/internal/page"
 	"circle15.dev/internal/tenantdb"
@@ -38,15 +37,6 @@ func (s *Service) RegisterGRPC(r grpc.ServiceRegistrar) { iamv1.RegisterIamServi
 // RegisterGateway adds the REST routes, which call the service over conn.
 func (s *Service) RegisterGateway(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnInterface) error {
 	return iamv1.RegisterIamServiceHandlerClient(ctx, mux, iamv1.NewIamServiceClient(conn))
-}
-
-// caller is the principal of the request.
-func caller(ctx context.Context) (authn.Principal, error) {
-	p, ok := authn.From(ctx)
-	if !ok {
-		return p, apierr.New(apierr.Unauthenticated, "a verified token is required")
-	}
-	return p, nil
 }
 
 // wholeTenant refuses a caller whose rule ("*" for every resource) reaches only stations: roles, grants and the audit

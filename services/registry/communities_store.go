@@ -50,7 +50,7 @@ var (
 	}
 )
 
-func (r *communityRow) key() uuid.UUID { return r.ID }
+func (r *communityRow) cursor() string { return r.ID.String() }
 
 func (r *communityRow) toProto() *registryv1.Community {
 	return &registryv1.Community{

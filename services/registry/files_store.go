@@ -52,7 +52,7 @@ var (
 	}
 )
 
-func (r *fileRow) key() uuid.UUID { return r.ID }
+func (r *fileRow) cursor() string { return r.ID.String() }
 
 func (r *fileRow) toProto() *registryv1.ServiceFile {
 	return &registryv1.ServiceFile{

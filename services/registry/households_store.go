@@ -52,7 +52,7 @@ var (
 	householdUniques = uniques{"households_pkey": {Name: "household.id", Description: idTaken}}
 )
 
-func (r *householdRow) key() uuid.UUID { return r.ID }
+func (r *householdRow) cursor() string { return r.ID.String() }
 
 func (r *householdRow) toProto() *registryv1.Household {
 	return &registryv1.Household{

@@ -58,7 +58,7 @@ var (
 	needUniques = uniques{"needs_pkey": {Name: "need.id", Description: idTaken}}
 )
 
-func (r *needRow) key() uuid.UUID { return r.ID }
+func (r *needRow) cursor() string { return r.ID.String() }
 
 func (r *needRow) toProto() *registryv1.Need {
 	return &registryv1.Need{

@@ -2,14 +2,12 @@ package registry
 
 import (
 	"context"
-	"errors"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
-	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/authz"
 	"circle15.dev/internal/etag"
 	"circle15.dev/internal/ids"
@@ -20,7 +18,7 @@ import (
 
 // record is a row of the register that reads as the message M.
 type record[M any] interface {
-	key() uuid.UUID
+	cursor() string
 	toProto() M
 }
 
@@ -35,10 +33,7 @@ func find[R any](ctx context.Context, q tenantdb.Querier, field, what, id string
 	}
 	scope := authz.ScopeFrom(ctx)
 	row, err := tenantdb.One(ctx, q, scan, s, key, scope.StationIDs(), scope.Owner())
-	if errors.Is(err, pgx.ErrNoRows) {
-		return none, apierr.Missing(what, key.String())
-	}
-	return row, err
+	return row, tenantdb.OrMissing(err, what, key)
 }
 
 // get answers a Get RPC.
@@ -57,11 +52,7 @@ func get[R record[M], M any](ctx context.Context, s *Service, what, id string, s
 func list[R record[M], M any](
 	ctx context.Context, s *Service, req page.Request, station string, scan pgx.RowToFunc[R], stmt *tenantdb.Stmt, filters ...any,
 ) ([]M, string, error) {
-	p, err := s.pages.Start(ctx, req)
-	if err != nil {
-		return nil, "", err
-	}
-	after, err := p.AfterID()
+	p, after, err := s.pages.StartAtID(ctx, req)
 	if err != nil {
 		return nil, "", err
 	}
@@ -74,15 +65,8 @@ func list[R record[M], M any](
 	if err != nil {
 		return nil, "", err
 	}
-	rows, more := page.Cut(rows, p)
-	messages := make([]M, 0, len(rows))
-	for _, row := range rows {
-		messages = append(messages, row.toProto())
-	}
-	if !more {
-		return messages, "", nil
-	}
-	return messages, s.pages.Next(ctx, req, rows[len(rows)-1].key().String()), nil
+	messages, next := page.Answer(ctx, s.pages, req, p, rows, R.cursor, R.toProto)
+	return messages, next, nil
 }
 
 // stationsOf is the station parameter of a list: the scope's stations, narrowed to the one of the filter. A station

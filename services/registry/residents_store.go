@@ -73,7 +73,7 @@ var (
 	}
 )
 
-func (r *residentRow) key() uuid.UUID { return r.ID }
+func (r *residentRow) cursor() string { return r.ID.String() }
 
 // toProto is the resident as it is returned: with a masked identity number.
 func (r *residentRow) toProto() *registryv1.Resident {

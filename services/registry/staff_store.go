@@ -57,7 +57,7 @@ var (
 	}
 )
 
-func (r *staffRow) key() uuid.UUID { return r.ID }
+func (r *staffRow) cursor() string { return r.ID.String() }
 
 func (r *staffRow) toProto() *registryv1.Staff {
 	m := &registryv1.Staff{

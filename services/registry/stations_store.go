@@ -62,7 +62,7 @@ var (
 	}
 )
 
-func (r *stationRow) key() uuid.UUID { return r.ID }
+func (r *stationRow) cursor() string { return r.ID.String() }
 
 func (r *stationRow) operation() period { return period{r.OpenedDate, r.ClosedDate} }
 

@@ -53,7 +53,7 @@ var (
 	teamUniques = uniques{"volunteer_teams_pkey": {Name: "volunteerTeam.id", Description: idTaken}}
 )
 
-func (r *teamRow) key() uuid.UUID { return r.ID }
+func (r *teamRow) cursor() string { return r.ID.String() }
 
 func (r *teamRow) being() period { return period{r.FoundedDate, r.DissolvedDate} }
 

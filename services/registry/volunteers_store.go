@@ -56,7 +56,7 @@ var (
 	}
 )
 
-func (r *volunteerRow) key() uuid.UUID { return r.ID }
+func (r *volunteerRow) cursor() string { return r.ID.String() }
 
 func (r *volunteerRow) being() period { return period{r.RegisteredDate, r.WithdrawnDate} }
 

@@ -90,15 +90,8 @@ func (s *Service) ListSourceRows(
 	if err != nil {
 		return nil, err
 	}
-	rows, more := page.Cut(rows, p)
-	out := &reportingv1.ListSourceRowsResponse{}
-	for _, row := range rows {
-		out.SourceRows = append(out.SourceRows, row.toProto())
-	}
-	if more {
-		out.NextPageToken = s.pages.Next(ctx, req, strconv.FormatInt(rows[len(rows)-1].ID, 10))
-	}
-	return out, nil
+	messages, next := page.Answer(ctx, s.pages, req, p, rows, sourceRow.cursor, sourceRow.toProto)
+	return &reportingv1.ListSourceRowsResponse{SourceRows: messages, NextPageToken: next}, nil
 }
 
 // start reads the page and the fact after which it begins.
@@ -150,6 +143,8 @@ func (s *Service) sourceRows(ctx context.Context, q sourceQuery, after int64, li
 	return tenantdb.All(ctx, s.db, pgx.RowToStructByPos[sourceRow], list, string(q.measure), from, q.To, q.stations, q.domain, after,
 		limit)
 }
+
+func (r sourceRow) cursor() string { return strconv.FormatInt(r.ID, 10) }
 
 func (r sourceRow) toProto() *reportingv1.SourceRow {
 	return &reportingv1.SourceRow{

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/ids"
 )
 
 // state is where a visit stands, as stored.
@@ -137,9 +138,6 @@ func sameID(a, b *uuid.UUID) bool {
 
 func sorted(list []uuid.UUID) []uuid.UUID {
 	out := slices.Clone(list)
-	slices.SortFunc(out, compareIDs)
+	slices.SortFunc(out, ids.Compare)
 	return out
 }
-
-// compareIDs orders ids as PostgreSQL does.
-func compareIDs(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }

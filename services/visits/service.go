@@ -10,8 +10,6 @@ import (
 	"google.golang.org/grpc"
 
 	visitsv1 "circle15.dev/api/visits/v1"
-	"circle15.dev/internal/apierr"
-	"circle15.dev/internal/authn"
 	"circle15.dev/internal/page"
 	"circle15.dev/internal/tenantdb"
 )
@@ -35,13 +33,4 @@ func (s *Service) RegisterGRPC(r grpc.ServiceRegistrar) { visitsv1.RegisterVisit
 // RegisterGateway adds the REST routes, which call the service over conn.
 func (s *Service) RegisterGateway(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnInterface) error {
 	return visitsv1.RegisterVisitsServiceHandlerClient(ctx, mux, visitsv1.NewVisitsServiceClient(conn))
-}
-
-// caller is the subject that a row is recorded by.
-func caller(ctx context.Context) (string, error) {
-	p, ok := authn.From(ctx)
-	if !ok {
-		return "", apierr.New(apierr.Unauthenticated, "a verified token is required")
-	}
-	return p.Subject, nil
 }

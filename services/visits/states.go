@@ -7,6 +7,7 @@ import (
 
 	visitsv1 "circle15.dev/api/visits/v1"
 	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/authn"
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/etag"
 	"circle15.dev/internal/ids"
@@ -108,7 +109,7 @@ func (s *Service) PlanFollowUpVisit(ctx context.Context, req *visitsv1.PlanFollo
 	if err != nil {
 		return nil, err
 	}
-	by, err := caller(ctx)
+	by, err := authn.Subject(ctx)
 	if err != nil {
 		return nil, err
 	}

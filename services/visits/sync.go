@@ -8,6 +8,7 @@ import (
 
 	visitsv1 "circle15.dev/api/visits/v1"
 	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/authn"
 	"circle15.dev/internal/facts"
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
@@ -19,7 +20,7 @@ import (
 // visit is stored and counted; what could make a visit fail is found before anything is inserted, so that a bad one
 // keeps none of the others out.
 func (s *Service) SyncVisits(ctx context.Context, req *visitsv1.SyncVisitsRequest) (*visitsv1.SyncVisitsResponse, error) {
-	by, err := caller(ctx)
+	by, err := authn.Subject(ctx)
 	if err != nil {
 		return nil, err
 	}

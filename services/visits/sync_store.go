@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"circle15.dev/internal/authz"
+	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
 )
 
@@ -49,7 +50,7 @@ func selectStored(ctx context.Context, tx *tenantdb.Tx, wanted []uuid.UUID) (map
 // insertAll stores completed visits and returns those whose ids were free. They are inserted in the order of their
 // ids, so that two clients with the same visits wait for each other instead of meeting in a deadlock.
 func insertAll(ctx context.Context, tx *tenantdb.Tx, fresh map[uuid.UUID]visitRow, by string) (map[uuid.UUID]visitRow, error) {
-	list := slices.SortedFunc(maps.Values(fresh), func(a, b visitRow) int { return compareIDs(a.ID, b.ID) })
+	list := slices.SortedFunc(maps.Values(fresh), func(a, b visitRow) int { return ids.Compare(a.ID, b.ID) })
 	created, err := tenantdb.All(ctx, tx, pgx.RowToStructByPos[visitRow], insertVisits,
 		column(list, func(v visitRow) uuid.UUID { return v.ID }),
 		column(list, func(v visitRow) uuid.UUID { return v.StationID }),

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	visitsv1 "circle15.dev/api/visits/v1"
+	"circle15.dev/internal/authn"
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/etag"
 	"circle15.dev/internal/facts"
@@ -38,7 +39,7 @@ func (s *Service) create(ctx context.Context, req proto.Message, in *visitsv1.Vi
 	if told, err = told.check("visit.", as); err != nil {
 		return nil, err
 	}
-	by, err := caller(ctx)
+	by, err := authn.Subject(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -80,11 +81,7 @@ func (s *Service) GetVisit(ctx context.Context, req *visitsv1.GetVisitRequest) (
 
 // ListVisits lists the visits of the data scope, ordered by id.
 func (s *Service) ListVisits(ctx context.Context, req *visitsv1.ListVisitsRequest) (*visitsv1.ListVisitsResponse, error) {
-	p, err := s.pages.Start(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	after, err := p.AfterID()
+	p, after, err := s.pages.StartAtID(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -96,15 +93,8 @@ func (s *Service) ListVisits(ctx context.Context, req *visitsv1.ListVisitsReques
 	if err != nil {
 		return nil, err
 	}
-	rows, more := page.Cut(rows, p)
-	out := &visitsv1.ListVisitsResponse{}
-	for _, row := range rows {
-		out.Visits = append(out.Visits, row.toProto())
-	}
-	if more {
-		out.NextPageToken = s.pages.Next(ctx, req, rows[len(rows)-1].ID.String())
-	}
-	return out, nil
+	messages, next := page.Answer(ctx, s.pages, req, p, rows, visitRow.cursor, visitRow.toProto)
+	return &visitsv1.ListVisitsResponse{Visits: messages, NextPageToken: next}, nil
 }
 
 func filterOf(req *visitsv1.ListVisitsRequest) (visitFilter, error) {

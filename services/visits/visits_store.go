@@ -16,6 +16,7 @@ import (
 	"circle15.dev/internal/etag"
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
+	"circle15.dev/services/internal/enums"
 )
 
 // visitRow is a visit as read; the columns are those of visitColumns, by position.
@@ -117,18 +118,11 @@ var kindToProto = map[kind]visitsv1.VisitKind{
 }
 
 var (
-	stateFromProto = inverse(stateToProto)
-	kindFromProto  = inverse(kindToProto)
+	stateFromProto = enums.Inverse(stateToProto)
+	kindFromProto  = enums.Inverse(kindToProto)
 )
 
-// inverse turns a table of stored names to enum values around.
-func inverse[S ~string, E comparable](table map[S]E) map[E]S {
-	out := make(map[E]S, len(table))
-	for name, value := range table {
-		out[value] = name
-	}
-	return out
-}
+func (v visitRow) cursor() string { return v.ID.String() }
 
 func (v visitRow) toProto() *visitsv1.Visit {
 	out := &visitsv1.Visit{
