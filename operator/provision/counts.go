@@ -10,17 +10,16 @@ import (
 // Counts are the rows of a tenant that quotas bound.
 type Counts struct {
 	Stations, Staff, Residents int
-	PolicyVersion              int64
 }
 
 // Counts counts them.
 func (p *Provisioner) Counts(ctx context.Context, name tenant.Name) (Counts, error) {
 	const sql = `SELECT (SELECT count(*) FROM %[1]s WHERE closed_date IS NULL), (SELECT count(*) FROM %[2]s WHERE end_date IS NULL),
-		(SELECT count(*) FROM %[3]s), (SELECT version FROM %[4]s)`
+		(SELECT count(*) FROM %[3]s)`
 	schema := name.Schema()
 	var c Counts
-	err := p.pool.QueryRow(ctx, fmt.Sprintf(sql, ident(schema, "stations"), ident(schema, "staff"), ident(schema, "residents"),
-		ident(schema, "policy_version"))).Scan(&c.Stations, &c.Staff, &c.Residents, &c.PolicyVersion)
+	err := p.pool.QueryRow(ctx, fmt.Sprintf(sql, ident(schema, "stations"), ident(schema, "staff"), ident(schema, "residents"))).
+		Scan(&c.Stations, &c.Staff, &c.Residents)
 	return c, err
 }
 

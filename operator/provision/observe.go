@@ -26,6 +26,8 @@ type Observation struct {
 	SchemaOwner  string
 	SchemaOwned  bool // the schema's mark is of this installation
 
+	Policies PolicyState
+
 	// Compared with a schema as this release makes it; empty for a schema of another version.
 	Difference
 
@@ -83,6 +85,7 @@ func (p *Provisioner) observation(ctx context.Context, tx pgx.Tx, names ...tenan
 	batch := &pgx.Batch{}
 	batch.Queue(observeSQL, plain, identifiers)
 	batch.Queue(`SELECT `+tenantColumns+` FROM circle15.tenants t WHERE t.name = ANY ($1)`, plain)
+	batch.Queue(policyStatesSQL, identifiers)
 	results := tx.SendBatch(ctx, batch)
 	found, err := p.collectObservations(results)
 	if closeErr := results.Close(); err == nil {
@@ -108,8 +111,18 @@ func (p *Provisioner) collectObservations(results pgx.BatchResults) (map[tenant.
 		return nil, err
 	}
 	tenants, err := pgx.CollectRows(rows, scanTenant)
+	if err != nil {
+		return nil, err
+	}
 	for i := range tenants {
 		found[tenants[i].Name].Tenant = &tenants[i]
+	}
+	if rows, err = results.Query(); err != nil {
+		return nil, err
+	}
+	states, err := collectPolicyStates(rows)
+	for _, o := range observations {
+		o.Policies = states[o.Name.Schema()]
 	}
 	return found, err
 }

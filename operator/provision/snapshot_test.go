@@ -40,6 +40,8 @@ func snapshot(t testing.TB, name tenant.Name) []string {
 	if value[bool](t, conn, `SELECT to_regclass($1) IS NOT NULL`, schema+".roles") {
 		lines = append(lines, list(t, conn, `SELECT 'standard role ' || r FROM `+schema+`.roles AS r ORDER BY 1`)...)
 		lines = append(lines, list(t, conn, `SELECT 'rule ' || r FROM `+schema+`.role_rules AS r ORDER BY 1`)...)
+		lines = append(lines, list(t, conn, `SELECT 'told ' || (told.version IS NOT DISTINCT FROM v.version)
+			FROM `+schema+`.policy_version v LEFT JOIN circle15.policy_versions told ON told.schema_name = $1`, schema)...)
 		lines = append(lines, list(t, conn, `SELECT 'grant ' || concat_ws(' ', subject, role, created_by) FROM `+schema+`.role_grants ORDER BY 1`)...)
 	}
 	for i := range lines {

@@ -159,12 +159,16 @@ func planObjects(_ *Provisioner, w *plan, g goal, have *Observation) error {
 	return planRepair(w, g.spec.Name, have.Missing)
 }
 
-// planPolicies writes the standard roles and rules and the tenant's own, when either has changed.
-func planPolicies(_ *Provisioner, w *plan, g goal, have *Observation) error {
+// planPolicies writes the standard roles and rules and the tenant's own, when either has changed; where the control schema
+// has lost the policy's version, it is told again.
+func planPolicies(p *Provisioner, w *plan, g goal, have *Observation) error {
 	var before Policy
 	if have.Tenant != nil {
 		before = have.Tenant.Policy
 		if have.Tenant.policyDigest == g.spec.Policy.digest() {
+			if have.Policies.Version == 0 && have.schemaVersion() == p.tenants.latest() {
+				w.bind(tellPolicyVersion(g.spec.Name.Schema()))
+			}
 			return nil
 		}
 	}

@@ -25,6 +25,7 @@ import (
 
 	"circle15.dev/api/tenancy/v1alpha1"
 	"circle15.dev/operator/cluster"
+	"circle15.dev/operator/provision"
 	"circle15.dev/operator/status"
 )
 
@@ -49,7 +50,8 @@ type Reconciler struct {
 	// Drifted are the tenants in which the drift scan found something to repair.
 	Drifted chan event.TypedGenericEvent[*v1alpha1.Tenant]
 
-	places places
+	places         places
+	unacknowledged unacknowledged
 }
 
 // SetupWithManager registers the controller.
@@ -106,10 +108,11 @@ type scope struct {
 	settled bool
 	// thorough says that isolation was due, and what is looked at with it.
 	thorough bool
-	handle   *cluster.Handle // set by the phase that finds the cluster
-	did      []string        // steps of provisioning that had something to do
-	again    time.Duration   // when to look again; 0: when something happens
-	stop     bool            // no further phase
+	handle   *cluster.Handle        // set by the phase that finds the cluster
+	did      []string               // steps of provisioning that had something to do
+	policies *provision.PolicyState // of a tenant that was only looked at
+	again    time.Duration          // when to look again; 0: when something happens
+	stop     bool                   // no further phase
 }
 
 func newScope(t *v1alpha1.Tenant) *scope {

@@ -130,6 +130,7 @@ func (r *Reconciler) drop(ctx context.Context, s *scope) error {
 
 // release lets the object go, last of all.
 func (r *Reconciler) release(ctx context.Context, s *scope) error {
+	r.unacknowledged.forget(s.tenant.Name)
 	before := s.tenant.DeepCopy()
 	if !controllerutil.RemoveFinalizer(s.tenant, v1alpha1.Finalizer) {
 		return nil

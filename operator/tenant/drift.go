@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,7 +17,8 @@ import (
 )
 
 // DriftScan looks at every cluster's catalogs, with a fixed number of queries a cluster, and queues the tenants in which
-// something is not as it should be, behind new ones. Stalled tenants and deletions are queued too: what they wait for may
+// something is not as it should be, behind new ones, and those whose status tells of another policy, or of other replicas
+// that decide by it, than was seen: grants are made over REST too. Stalled tenants and deletions are queued too: what they wait for may
 // lie outside Kubernetes, as a schema of another installation that was removed. It runs on the leader.
 type DriftScan struct {
 	Client   client.Reader
@@ -76,6 +78,16 @@ func (d *DriftScan) queue(ctx context.Context, name string) error {
 	}
 }
 
+// outdated says whether the status of a settled tenant tells another version of its policy, or other replicas, than was
+// seen. The objects come from the cache.
+func (d *DriftScan) outdated(ctx context.Context, seen *provision.Observation) bool {
+	var t v1alpha1.Tenant
+	if d.Client.Get(ctx, client.ObjectKey{Name: string(seen.Name)}, &t) != nil || !settled(&t) {
+		return false // it has no object, or is being worked on
+	}
+	return t.Status.PolicyVersion != seen.Policies.Version || !slices.Equal(t.Status.Acknowledged, seen.Policies.Acknowledged)
+}
+
 func (d *DriftScan) scan(ctx context.Context, name string) error {
 	handle, err := d.Clusters.Get(name)
 	if errors.Is(err, cluster.ErrUnknown) { // removed meanwhile
@@ -95,10 +107,12 @@ func (d *DriftScan) scan(ctx context.Context, name string) error {
 	scanSeconds.WithLabelValues(name).Observe(time.Since(began).Seconds())
 	handle.Scanned(began, observed)
 	for _, o := range observed {
-		if len(o.Drift) == 0 && o.Stalled == nil {
+		switch {
+		case len(o.Drift) > 0 || o.Stalled != nil:
+			driftFound.WithLabelValues(name).Inc()
+		case !d.outdated(ctx, o):
 			continue
 		}
-		driftFound.WithLabelValues(name).Inc()
 		if err := d.queue(ctx, string(o.Name)); err != nil {
 			return err
 		}

@@ -32,6 +32,7 @@ func (r *Reconciler) phases() []phase {
 		{"suspend", r.suspend},
 		{"isolation", r.isolation},
 		{"count", r.count},
+		{"acknowledged", r.acknowledged},
 	}
 }
 
@@ -124,6 +125,7 @@ func (r *Reconciler) provision(ctx context.Context, s *scope) error {
 				return err
 			}
 			if len(observed.Drift) == 0 && observed.Stalled == nil {
+				s.policies = &observed.Policies
 				setProvisioned(s, observed, nil)
 				return nil
 			}
@@ -245,7 +247,7 @@ func (r *Reconciler) isolation(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// count reads what quotas bound, and the policy's version, as often as isolation is proven. It is for people: a failure
+// count reads what quotas bound, as often as isolation is proven. It is for people: a failure
 // to count does not make a tenant unready.
 func (r *Reconciler) count(ctx context.Context, s *scope) error {
 	if !s.thorough {
@@ -261,7 +263,6 @@ func (r *Reconciler) count(ctx context.Context, s *scope) error {
 			return nil
 		}
 		s.tenant.Status.Counts = &v1alpha1.TenantCounts{Stations: int32(c.Stations), Staff: int32(c.Staff), Residents: int32(c.Residents)}
-		s.tenant.Status.PolicyVersion = c.PolicyVersion
 		return nil
 	})
 }

@@ -1,6 +1,7 @@
 package tenant
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -69,7 +70,22 @@ func setPoliciesReady(s *scope, have *provision.Observation) {
 		s.set(v1alpha1.ConditionPoliciesReady, metav1.ConditionFalse, "Differs", "roles or rules differ from the specified ones")
 		return
 	}
-	s.set(v1alpha1.ConditionPoliciesReady, metav1.ConditionTrue, "Written", "standard roles and the overlay are written")
+	s.set(v1alpha1.ConditionPoliciesReady, metav1.ConditionTrue, "Written", written(have.Policies))
+}
+
+func written(p provision.PolicyState) string {
+	if p.Replicas == 0 {
+		return fmt.Sprintf("version %d is written; no replica of the services runs", p.Version)
+	}
+	return fmt.Sprintf("version %d is written; acknowledged by %d of %d replicas", p.Version, len(p.Acknowledged), p.Replicas)
+}
+
+// setAcknowledged tells the policy's version with the replicas that decide by it; both are of one moment.
+func setAcknowledged(s *scope, p provision.PolicyState) {
+	s.tenant.Status.PolicyVersion, s.tenant.Status.Acknowledged = p.Version, p.Acknowledged
+	if meta.IsStatusConditionTrue(s.tenant.Status.Conditions, v1alpha1.ConditionPoliciesReady) {
+		s.set(v1alpha1.ConditionPoliciesReady, metav1.ConditionTrue, "Written", written(p))
+	}
 }
 
 // setPoliciesFailed takes PoliciesReady back where stations or grants at them could not be made.

@@ -308,10 +308,18 @@ type TenantStatus struct {
 	//
 	// +optional
 	SchemaVersion int32 `json:"schemaVersion,omitempty"`
-	// PolicyVersion is the version of roles, rules and grants in the schema, as last observed.
+	// PolicyVersion is the version of roles, rules and grants in the schema, as last observed: every change of them, by
+	// the operator or over REST, makes the next.
 	//
 	// +optional
 	PolicyVersion int64 `json:"policyVersion,omitempty"`
+	// Acknowledged names the live replicas of the services, by Pod, that decide by policyVersion and by no older one:
+	// for every request that they have begun since. A replica that is missing here has not heard of the version yet, or
+	// cannot be reached. As last observed: at once after a change of the spec, else with each look for drift.
+	//
+	// +optional
+	// +listType=set
+	Acknowledged []string `json:"acknowledged,omitempty"`
 	// Counts are counted when the tenant was made or changed, and with each proof of isolation.
 	//
 	// +optional

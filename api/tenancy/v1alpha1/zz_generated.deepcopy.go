@@ -386,6 +386,11 @@ func (in *TenantStatus) DeepCopyInto(out *TenantStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.Acknowledged != nil {
+		in, out := &in.Acknowledged, &out.Acknowledged
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Counts != nil {
 		in, out := &in.Counts, &out.Counts
 		*out = new(TenantCounts)
