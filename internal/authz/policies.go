@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,16 +37,30 @@ type Policies struct {
 	db       *tenantdb.DB
 	compiler *Compiler
 	tenants  *lru.Cache[tenant.Name, *entry]
-	loading  singleflight.Group
 	start    time.Time
 	gap      atomic.Int64 // when notifications may last have been missed, since start
+
+	replica       string                   // the name under which policies are acknowledged; empty: they are not
+	acknowledgers map[string]*acknowledger // by cluster
+	running       sync.WaitGroup
+}
+
+// Option changes what NewPolicies makes.
+type Option func(*Policies)
+
+// AcknowledgeAs has the policies tell each cluster, under the name of this replica, by which versions they decide. No
+// other process may have the name.
+func AcknowledgeAs(replica string) Option {
+	return func(p *Policies) { p.replica = replica }
 }
 
 // entry is a tenant in memory. Changes counts the notifications about it, so that a snapshot read before one is known
-// for what it is.
+// for what it is. Readings are of the entry, not of the tenant: one of an entry that was dropped from memory has not
+// heard of the notifications since.
 type entry struct {
 	changes atomic.Uint64
 	loaded  atomic.Pointer[loaded]
+	loading singleflight.Group
 }
 
 // loaded is a snapshot, how many changes had been told when its reading began, and when it last was the newest.
@@ -57,26 +71,62 @@ type loaded struct {
 }
 
 // NewPolicies returns the policies in the tenants' schemas, and follows their changes until ctx ends or db is closed.
-func NewPolicies(ctx context.Context, db *tenantdb.DB) (*Policies, error) {
+func NewPolicies(ctx context.Context, db *tenantdb.DB, options ...Option) (*Policies, error) {
 	tenants, err := lru.New[tenant.Name, *entry](rememberTenants)
 	if err != nil {
 		return nil, err
 	}
-	p := &Policies{db: db, compiler: NewCompiler(), tenants: tenants, start: time.Now()}
-	err = db.Listen(ctx, Channel, p.changed, func(string) { p.gap.Store(int64(p.now())) })
-	if err != nil {
+	p := &Policies{db: db, compiler: NewCompiler(), tenants: tenants, start: time.Now(), acknowledgers: map[string]*acknowledger{}}
+	for _, option := range options {
+		option(p)
+	}
+	if p.replica != "" {
+		for _, r := range db.Replicas(p.replica) {
+			p.acknowledgers[r.Cluster()] = newAcknowledger(r, p.distrust)
+		}
+	}
+	if err := db.Listen(ctx, Channel, p.changed, p.missed); err != nil {
 		return nil, err
+	}
+	for _, a := range p.acknowledgers {
+		p.running.Go(func() { a.run(ctx) })
 	}
 	return p, nil
 }
 
-// changed notes that the policy of a schema is another now.
-func (p *Policies) changed(_, payload string) {
-	schema, _, _ := strings.Cut(payload, ":")
-	// Names have no underscores, so that a schema's name tells its tenant's.
-	name := strings.ReplaceAll(strings.TrimPrefix(schema, "t_"), "_", "-")
-	if e, ok := p.tenants.Peek(tenant.Name(name)); ok {
+// Wait returns after the context of NewPolicies has ended and each cluster was told that this replica stops, within
+// seconds. The database must not be closed before.
+func (p *Policies) Wait() { p.running.Wait() }
+
+// changed notes that the policy of a schema is another now. It is acknowledged after that: from here on no request
+// begins to decide by an older one.
+func (p *Policies) changed(cluster, payload string) {
+	schema, name, version := parseChange(payload)
+	if e, ok := p.tenants.Peek(name); ok {
 		e.changes.Add(1)
+	}
+	if a := p.acknowledgers[cluster]; a != nil {
+		a.changed(schema, version)
+	}
+}
+
+// missed notes that notifications of a cluster may have been missed.
+func (p *Policies) missed(cluster string) {
+	p.distrust()
+	if a := p.acknowledgers[cluster]; a != nil {
+		a.missed()
+	}
+}
+
+// distrust has every snapshot read before now held against its version before the next use. Several callers may come at
+// once: the latest time stays.
+func (p *Policies) distrust() {
+	now := int64(p.now())
+	for {
+		last := p.gap.Load()
+		if last >= now || p.gap.CompareAndSwap(last, now) {
+			return
+		}
 	}
 }
 
@@ -163,7 +213,7 @@ func (p *Policies) trusted(l *loaded, now time.Duration) bool {
 // refresh reads the policy, or only its version where a snapshot is at hand and no change was told. Requests for the
 // same tenant share one reading.
 func (p *Policies) refresh(ctx context.Context, t tenant.Name, e *entry) (*loaded, error) {
-	reading := p.loading.DoChan(string(t), func() (any, error) {
+	reading := e.loading.DoChan("", func() (any, error) {
 		ctx, cancel := context.WithTimeout(tenant.With(context.WithoutCancel(ctx), t), loadTimeout)
 		defer cancel()
 		fresh := &loaded{changes: e.changes.Load(), checked: p.now()}

@@ -27,7 +27,10 @@ type Options struct {
 	Config   config.Config
 	Services []string       // names of the services to run, as in Names; none means all
 	Issuer   *issuer.Issuer // the built-in issuer, to serve and trust beside the configured ones; nil for none
-	Logger   *slog.Logger
+	// Replica is a name that no other process has. Under it this one tells the database clusters which versions of the
+	// tenants' policies it decides by, for the operator to read; empty: it does not.
+	Replica string
+	Logger  *slog.Logger
 }
 
 // Platform is the services of one process. Its addresses are bound; Run serves.
@@ -35,6 +38,7 @@ type Platform struct {
 	server    *rpcserver.Server
 	db        *tenantdb.DB
 	directory *tenantdb.Directory
+	policies  *authz.Policies
 	telemetry *telemetry.Telemetry
 	logger    *slog.Logger
 	stop      context.CancelFunc // of what follows the policies
@@ -66,12 +70,11 @@ func New(ctx context.Context, o Options) (_ *Platform, err error) {
 	if err := p.openDatabases(ctx, o.Config); err != nil {
 		return nil, err
 	}
-	policies, err := authz.NewPolicies(background, p.db)
-	if err != nil {
+	if p.policies, err = authz.NewPolicies(background, p.db, authz.AcknowledgeAs(o.Replica)); err != nil {
 		return nil, err
 	}
-	parts := parts{db: p.db, pages: page.NewCodec(pageKey(o)), policies: policies}
-	options := p.serverOptions(o, parts.build(chosen), verifier, policies)
+	parts := parts{db: p.db, pages: page.NewCodec(pageKey(o)), policies: p.policies}
+	options := p.serverOptions(o, parts.build(chosen), verifier)
 	if p.server, err = rpcserver.New(options); err != nil { //nolint:contextcheck // requests have contexts of their own
 		return nil, err
 	}
@@ -116,12 +119,12 @@ func (p *Platform) openDatabases(ctx context.Context, c config.Config) error {
 	return err
 }
 
-func (p *Platform) serverOptions(o Options, services []rpcserver.Service, v *authn.Verifier, policies *authz.Policies) rpcserver.Options {
+func (p *Platform) serverOptions(o Options, services []rpcserver.Service, v *authn.Verifier) rpcserver.Options {
 	c := o.Config
 	options := rpcserver.Options{
 		Services:     services,
 		Authenticate: v.Verify,
-		Authorize:    policies.Authorize,
+		Authorize:    p.policies.Authorize,
 		HTTP:         c.HTTP,
 		GRPC:         c.GRPC,
 		Admin:        c.Admin,
@@ -180,6 +183,9 @@ func (p *Platform) Close() {
 	p.stop()
 	if p.server != nil {
 		p.server.Close()
+	}
+	if p.policies != nil {
+		p.policies.Wait()
 	}
 	if p.db != nil {
 		p.db.Close()

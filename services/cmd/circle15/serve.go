@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"os/signal"
@@ -52,7 +53,7 @@ func serve(ctx context.Context, c config.Config, services []string) error {
 	if err != nil {
 		return err
 	}
-	o := platform.Options{Config: c, Services: services, Logger: logger}
+	o := platform.Options{Config: c, Services: services, Replica: replicaName(), Logger: logger}
 	if c.BuiltinIssuer != "" {
 		if o.Issuer, err = issuer.Load(c.BuiltinIssuer); err != nil {
 			return fmt.Errorf("the built-in issuer in %s: %w", c.BuiltinIssuer, err)
@@ -63,6 +64,19 @@ func serve(ctx context.Context, c config.Config, services []string) error {
 		return err
 	}
 	return p.Run(ctx)
+}
+
+// replicaName is the host's name, which in Kubernetes is the Pod's; where this is not the container's first process, others
+// of the host may be of the same program, and the number of the process tells them apart.
+func replicaName() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "circle15-" + rand.Text()
+	}
+	if pid := os.Getpid(); pid != 1 {
+		return fmt.Sprintf("%s-%d", host, pid)
+	}
+	return host
 }
 
 func newConfigCommand() *cobra.Command {
