@@ -70,6 +70,9 @@ func (p *Provisioner) convergeIn(ctx context.Context, tx pgx.Tx, name tenant.Nam
 			if err := have.compareWith(ctx, tx, w.ref); err != nil {
 				return nil, err
 			}
+			if err := have.comparePolicy(ctx, tx); err != nil {
+				return nil, err
+			}
 		}
 	}
 	g, err := decide(ctx, tx, have)

@@ -15,6 +15,7 @@ type Difference struct {
 	WrongGrants []Object // with other rights than the release gives
 	Unknown     []Object // made by others; left alone
 	Grantees    []string // every role with a right in the schema
+	PolicyRows  []string // roles, rules and grants that are not as they were written, where someone has looked
 }
 
 // compareWith fills the difference of one schema of the release's version from the reference, but for unknown objects.

@@ -16,13 +16,15 @@ import (
 )
 
 // Observe tells what exists of the tenants named, or of all that are not being deleted, in order of their names, with a
-// fixed number of queries however many there are, and one or two more for each whose schema differs.
+// fixed number of queries however many there are, and one or two more for each whose schema differs, or whose policy was
+// changed since it was last seen to be as written.
 func (p *Provisioner) Observe(ctx context.Context, names ...tenant.Name) ([]*Observation, error) {
 	ref, err := p.referenceSchema(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var observations []*Observation
+	var good policyVersions
 	err = pgx.BeginTxFunc(ctx, p.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		if len(names) == 0 {
 			var err error
@@ -42,9 +44,16 @@ func (p *Provisioner) Observe(ctx context.Context, names ...tenant.Name) ([]*Obs
 				current = append(current, o)
 			}
 		}
-		return compareAll(ctx, tx, ref, current)
+		if err := compareAll(ctx, tx, ref, current); err != nil {
+			return err
+		}
+		good, err = comparePolicies(ctx, tx, current)
+		return err
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := p.found(ctx, good); err != nil {
 		return nil, err
 	}
 	for _, o := range observations {

@@ -27,7 +27,10 @@ func (p *Provisioner) Inspect(ctx context.Context, s Spec) (*Observation, error)
 		if o = found[s.Name]; !o.SchemaExists || !o.SchemaOwned || o.schemaVersion() != p.tenants.latest() {
 			return nil
 		}
-		return o.compareWith(ctx, tx, ref)
+		if err := o.compareWith(ctx, tx, ref); err != nil {
+			return err
+		}
+		return o.comparePolicy(ctx, tx)
 	})
 	if err != nil {
 		return nil, err

@@ -85,10 +85,11 @@ func (p Policy) digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// writePolicy brings roles, rules and grants of a schema to the policy; before is the policy written last.
-func writePolicy(s Spec, before Policy) []statement {
+// writePolicy brings roles, rules and grants of a schema to the policy; before is the policy written last, and atStations
+// are the grants at stations made last, nil where none are recorded.
+func writePolicy(s Spec, before Policy, atStations []StationGrant) []statement {
 	schema := s.Name.Schema()
-	statements := []statement{upsertRoles(schema, s.Policy), upsertRules(schema, s.Policy)}
+	statements := []statement{upsertRoles(schema, s.Policy), upsertRules(schema, s.Policy), dropAddedRules(schema, s.Policy)}
 	if stale := staleRules(before, s.Policy); len(stale) > 0 {
 		role, resource, action, _ := ruleColumns(stale)
 		statements = append(statements, statement{`DELETE FROM ` + ident(schema, "role_rules") + ` r
@@ -96,6 +97,9 @@ func writePolicy(s Spec, before Policy) []statement {
 			WHERE (r.role, r.resource, r.action) = (old.role, old.resource, old.action)`, []any{role, resource, action}})
 	}
 	statements = append(statements, setGrants(schema, s.Policy)...)
+	if atStations != nil {
+		statements = append(statements, setStationGrants(schema, atStations)...)
+	}
 	statements = append(statements, dropRoles(schema, before, s.Policy)...)
 	policy, err := json.Marshal(s.Policy)
 	if err != nil {
@@ -104,19 +108,30 @@ func writePolicy(s Spec, before Policy) []statement {
 	return append(statements, statement{
 		`UPDATE circle15.tenants SET policy = $2, policy_digest = $3, updated_at = now() WHERE name = $1`,
 		[]any{string(s.Name), policy, s.Policy.digest()},
-	})
+	}, foundAsWritten(schema))
 }
 
-func upsertRoles(schema string, p Policy) statement {
-	var names, zh, en []string
-	var standard []bool
+// roleColumns are roles, those in the same place of each column going together.
+type roleColumns struct {
+	names, zh, en []string
+	standard      []bool
+}
+
+// roleColumns are the standard roles and the policy's.
+func (p Policy) roleColumns() roleColumns {
+	var c roleColumns
 	add := func(roles []authz.Role, isStandard bool) {
 		for _, r := range roles {
-			names, zh, en, standard = append(names, r.Name), append(zh, r.TitleZH), append(en, r.TitleEN), append(standard, isStandard)
+			c.names, c.zh, c.en, c.standard = append(c.names, r.Name), append(c.zh, r.TitleZH), append(c.en, r.TitleEN), append(c.standard, isStandard)
 		}
 	}
 	add(authz.StandardRoles(), true)
 	add(p.Roles, false)
+	return c
+}
+
+func upsertRoles(schema string, p Policy) statement {
+	roles := p.roleColumns()
 	table := ident(schema, "roles")
 	return statement{
 		`INSERT INTO ` + table + ` AS r (name, title_zh, title_en, standard)
@@ -125,7 +140,7 @@ func upsertRoles(schema string, p Policy) statement {
 		ON CONFLICT (name) DO UPDATE SET title_zh = excluded.title_zh, title_en = excluded.title_en, standard = excluded.standard,
 			revision = r.revision + 1
 		WHERE (r.title_zh, r.title_en, r.standard) IS DISTINCT FROM (excluded.title_zh, excluded.title_en, excluded.standard)`,
-		[]any{names, zh, en, standard},
+		[]any{roles.names, roles.zh, roles.en, roles.standard},
 	}
 }
 
@@ -136,6 +151,17 @@ func upsertRules(schema string, p Policy) statement {
 		SELECT role, resource, action, level FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS want (role, resource, action, level)
 		ON CONFLICT (role, resource, action) DO UPDATE SET level = excluded.level WHERE r.level <> excluded.level`,
 		[]any{role, resource, action, level},
+	}
+}
+
+// dropAddedRules takes away what a standard role has beside the rules written: of an older release, or by someone's hand.
+func dropAddedRules(schema string, p Policy) statement {
+	role, resource, action, _ := ruleColumns(p.effectiveRules())
+	return statement{
+		`DELETE FROM ` + ident(schema, "role_rules") + ` r WHERE r.role = ANY ($1) AND NOT EXISTS (
+			SELECT FROM unnest($2::text[], $3::text[], $4::text[]) AS want (role, resource, action)
+			WHERE (want.role, want.resource, want.action) = (r.role, r.resource, r.action))`,
+		[]any{standardRoleNames(), role, resource, action},
 	}
 }
 
@@ -159,23 +185,37 @@ func staleRules(before, now Policy) map[ruleKey]authz.Level {
 	return stale
 }
 
-func setGrants(schema string, p Policy) []statement {
-	n := len(p.Grants)
-	grantIDs, subjects, roles := make([]uuid.UUID, n), make([]string, n), make([]string, n)
-	for i, g := range p.Grants {
-		grantIDs[i], subjects[i], roles[i] = ids.New(), g.Subject, g.Role
+func (p Policy) grantColumns() (subjects, roles []string) {
+	for _, g := range p.Grants {
+		subjects, roles = append(subjects, g.Subject), append(roles, g.Role)
 	}
+	return subjects, roles
+}
+
+func newIDs(n int) []uuid.UUID {
+	fresh := make([]uuid.UUID, n)
+	for i := range fresh {
+		fresh[i] = ids.New()
+	}
+	return fresh
+}
+
+func setGrants(schema string, p Policy) []statement {
+	subjects, roles := p.grantColumns()
 	table := ident(schema, "role_grants")
 	statements := []statement{{`DELETE FROM ` + table + ` g WHERE g.created_by = $1 AND NOT EXISTS (
 			SELECT FROM unnest($2::text[], $3::text[]) AS want (subject, role)
 			WHERE (want.subject, want.role) = (g.subject, g.role) AND g.station_id IS NULL)`, []any{GrantedBy, subjects, roles}}}
 	if len(p.Grants) > 0 {
-		statements = append(statements, statement{`INSERT INTO ` + table + ` (id, subject, role, created_by)
+		statements = append(statements, statement{`INSERT INTO ` + table + ` AS g (id, subject, role, created_by)
 			SELECT id, subject, role, $4 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS want (id, subject, role)
-			ON CONFLICT DO NOTHING`, []any{grantIDs, subjects, roles, GrantedBy}})
+			` + keepForGood, []any{newIDs(len(p.Grants)), subjects, roles, GrantedBy}})
 	}
 	return statements
 }
+
+// keepForGood lets a grant stand that is there already, without an end.
+const keepForGood = `ON CONFLICT (subject, role, station_id) DO UPDATE SET expires_at = NULL WHERE g.expires_at IS NOT NULL`
 
 // dropRoles removes roles that the old policy added, unless the tenant has granted them meanwhile.
 func dropRoles(schema string, before, now Policy) []statement {

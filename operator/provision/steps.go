@@ -159,20 +159,21 @@ func planObjects(_ *Provisioner, w *plan, g goal, have *Observation) error {
 	return planRepair(w, g.spec.Name, have.Missing)
 }
 
-// planPolicies writes the standard roles and rules and the tenant's own, when either has changed; where the control schema
-// has lost the policy's version, it is told again.
+// planPolicies writes the standard roles and rules and the tenant's own, when either has changed, or rows of them have;
+// where the control schema has lost the policy's version, it is told again.
 func planPolicies(p *Provisioner, w *plan, g goal, have *Observation) error {
 	var before Policy
+	var atStations []StationGrant
 	if have.Tenant != nil {
-		before = have.Tenant.Policy
-		if have.Tenant.policyDigest == g.spec.Policy.digest() {
+		before, atStations = have.Tenant.Policy, have.Tenant.StationGrants
+		if have.Tenant.policyDigest == g.spec.Policy.digest() && len(have.PolicyRows) == 0 {
 			if have.Policies.Version == 0 && have.schemaVersion() == p.tenants.latest() {
 				w.bind(tellPolicyVersion(g.spec.Name.Schema()))
 			}
 			return nil
 		}
 	}
-	w.bind(writePolicy(g.spec, before)...)
+	w.bind(writePolicy(g.spec, before, atStations)...)
 	return nil
 }
 

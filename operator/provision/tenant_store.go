@@ -44,6 +44,7 @@ type Tenant struct {
 	StandardsPack  string         `json:"standardsPack,omitempty"`
 	Quotas         Quotas         `json:"quotas"`
 	Policy         Policy         `json:"policy"`
+	StationGrants  []StationGrant `json:"stationGrants,omitempty"` // as last made by EnsureStationGrants; nil where it was not called
 	CreatedAt      time.Time      `json:"createdAt"`
 	UpdatedAt      time.Time      `json:"updatedAt"`
 
@@ -61,7 +62,8 @@ func (t *Tenant) spec() Spec {
 
 const tenantColumns = `t.name, t.id, t.display_name_zh, t.display_name_en, t.level, coalesce(t.parent, ''), t.division_code, t.cluster,
 	t.schema_name, t.role_name, t.state, t.schema_version, t.deletion_policy, t.standards_pack,
-	t.max_stations, t.max_staff, t.max_residents, t.requests_per_second, t.policy, t.created_at, t.updated_at, t.policy_digest`
+	t.max_stations, t.max_staff, t.max_residents, t.requests_per_second, t.policy, t.created_at, t.updated_at, t.policy_digest,
+	t.station_grants`
 
 func scanTenant(row pgx.CollectableRow) (Tenant, error) {
 	var t Tenant
@@ -69,7 +71,7 @@ func scanTenant(row pgx.CollectableRow) (Tenant, error) {
 	err := row.Scan(&t.Name, &t.ID, &t.DisplayNameZh, &t.DisplayNameEn, &t.Level, &t.Parent, &t.DivisionCode, &t.Cluster,
 		&t.Schema, &t.Role, &t.State, &t.SchemaVersion, &t.DeletionPolicy, &t.StandardsPack,
 		&t.Quotas.Stations, &t.Quotas.Staff, &t.Quotas.Residents, &t.Quotas.RequestsPerSecond, &policy,
-		&t.CreatedAt, &t.UpdatedAt, &t.policyDigest)
+		&t.CreatedAt, &t.UpdatedAt, &t.policyDigest, &t.StationGrants)
 	if err != nil {
 		return t, err
 	}
