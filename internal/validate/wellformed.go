@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -16,7 +18,8 @@ import (
 
 // wellFormed refuses values that a message can carry and no column can hold: text with a NUL character or that is not
 // UTF-8, an enum number without a name, a number that is not finite, a time out of range. No validation rule of the
-// contract has to repeat that.
+// contract has to repeat that. The elements of a batch that the contract leaves to be checked one by one are left out here
+// too, lest one of them refuses the others.
 func wellFormed(message protoreflect.Message) error {
 	if fault := findFault(message); fault != nil {
 		return apierr.InvalidField(fault.path(), "%s", fault.description)
@@ -71,6 +74,9 @@ func findFault(message protoreflect.Message) (found *fault) {
 func faultOfField(field protoreflect.FieldDescriptor, value protoreflect.Value) (found *fault) {
 	switch {
 	case field.IsList():
+		if oneByOne(field) {
+			return nil
+		}
 		list := value.List()
 		for i := range list.Len() {
 			if found = faultOfValue(field, list.Get(i)); found != nil {
@@ -92,6 +98,15 @@ func faultOfField(field protoreflect.FieldDescriptor, value protoreflect.Value) 
 	default:
 		return faultOfValue(field, value)
 	}
+}
+
+// oneByOne says whether the contract leaves the elements of the list to be checked one by one, by Message.
+func oneByOne(list protoreflect.FieldDescriptor) bool {
+	if list.Message() == nil {
+		return false
+	}
+	rules, _ := proto.GetExtension(list.Options(), validate.E_Field).(*validate.FieldRules)
+	return rules.GetRepeated().GetItems().GetIgnore() == validate.Ignore_IGNORE_ALWAYS
 }
 
 func faultOfValue(field protoreflect.FieldDescriptor, value protoreflect.Value) *fault {

@@ -73,6 +73,8 @@ func valuesOfWrongType(field protoreflect.FieldDescriptor) []bad {
 	return wrongScalars(field)
 }
 
+const unknownNumber = "an unknown number" // of an enum
+
 func wrongScalars(field protoreflect.FieldDescriptor) []bad {
 	list, object := bad{"a list", []any{}, ""}, bad{"an object", map[string]any{}, ""}
 	switch field.Kind() {
@@ -81,7 +83,7 @@ func wrongScalars(field protoreflect.FieldDescriptor) []bad {
 	case protoreflect.BoolKind:
 		return []bad{{"text for a truth", "yes", ""}, {"a number for a truth", 1, ""}, list, object}
 	case protoreflect.EnumKind:
-		return []bad{{"an unknown name", "NOPE", ""}, {"an unknown number", 999, ""}, {"a fraction for a name", 1.5, ""}, list, object}
+		return []bad{{"an unknown name", "NOPE", ""}, {unknownNumber, 999, ""}, {"a fraction for a name", 1.5, ""}, list, object}
 	case protoreflect.MessageKind:
 		if wellKnown(field.Message()) {
 			return []bad{{"no time", "yesterday", ""}, {"a number for a time", 5, ""}, {"a time out of range", "10000-01-01T00:00:00Z", ""}, list}
@@ -294,13 +296,16 @@ func (g *badness) inBody() {
 	}
 	ignored := "" // path of a list whose elements are answered for one by one
 	g.bodyFields(g.b.body, nil, func(field protoreflect.FieldDescriptor, path []any) {
+		inIgnored := ignored != "" && strings.HasPrefix(jsonPath(path), ignored+"[")
 		for _, b := range valuesOfWrongType(field) {
+			if inIgnored && b.what == unknownNumber {
+				continue // JSON takes it, so the element is answered for by itself
+			}
 			g.withBody(http.StatusBadRequest, b.what, path, b.value, b.at)
 		}
 		if rulesOf(field).GetRepeated().GetItems().GetIgnore() == validate.Ignore_IGNORE_ALWAYS {
 			ignored = jsonPath(path)
 		}
-		inIgnored := ignored != "" && strings.HasPrefix(jsonPath(path), ignored+"[")
 		if is(field, annotations.FieldBehavior_OUTPUT_ONLY) || inIgnored {
 			return
 		}

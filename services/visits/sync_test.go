@@ -122,6 +122,10 @@ func TestABadVisitKeepsNoneOfTheOthersOut(t *testing.T) {
 	add("too long", "durationMinutes", func(v *visitsv1.Visit) { v.DurationMinutes = 1441 })
 	add("no findings", "findings", func(v *visitsv1.Visit) { v.Findings = "" })
 	add("no household", "householdId", func(v *visitsv1.Visit) { v.HouseholdId = "" })
+	add("a NUL", "findings", func(v *visitsv1.Visit) { v.Findings = "a\x00b" })
+	add("a NUL in the id", "id", func(v *visitsv1.Visit) { v.Id = "a\x00b" })
+	add("a NUL in a list", "residentIds[1]", func(v *visitsv1.Visit) { v.ResidentIds[1] = "\x00" })
+	add("a kind without a name", "kind", func(v *visitsv1.Visit) { v.Kind = 99 })
 
 	list := make([]*visitsv1.Visit, 0, 2*len(all))
 	for _, b := range all {
