@@ -116,6 +116,19 @@ func (db *DB) Aggregate(ctx context.Context, fn func(ctx context.Context, tx *Tx
 	return db.transact(ctx, kindAggregate, fn)
 }
 
+// Placement is where the tenant in ctx is and how it is, as the directory has it now, if it may be served.
+func (db *DB) Placement(ctx context.Context) (Placement, error) {
+	n, err := tenant.From(ctx)
+	if err != nil {
+		return Placement{}, apierr.New(apierr.Denied, "the request names no tenant").Cause(err)
+	}
+	e, err := db.directory.serving(n)
+	if err != nil {
+		return Placement{}, err
+	}
+	return e.Placement, nil
+}
+
 type kind uint8
 
 const (

@@ -33,8 +33,10 @@ type Placement struct {
 	Cluster       string
 	State         string // StateActive, StateSuspended or one that is not served
 	SchemaVersion int    // the last migration of its schema
+	DivisionCode  string // six digits (GB/T 2260): where its stations lie
 	// RequestsPerSecond is the tenant's quota on one replica of the services; 0 for none of its own.
 	RequestsPerSecond int
+	Quotas            Quotas
 }
 
 // entry is a placement with what a transaction needs of it.
@@ -152,8 +154,8 @@ func (d *Directory) put(names []string, placements []Placement) {
 	d.snapshot.Store(&next)
 }
 
-const selectPlacements = "select name, cluster, state, schema_version::text, coalesce(requests_per_second, 0)::text" +
-	" from circle15.tenants"
+const selectPlacements = "select name, cluster, state, schema_version::text, coalesce(requests_per_second, 0)::text, division_code," +
+	" max_stations::text, max_staff::text, max_residents::text from circle15.tenants"
 
 func (d *Directory) reloadAll(ctx context.Context, pg *pgconn.PgConn) error {
 	d.loading.Lock()
@@ -203,8 +205,13 @@ func readPlacements(ctx context.Context, pg *pgconn.PgConn, sql string, args ...
 		if err != nil {
 			return nil, err
 		}
+		quotas, err := parseQuotas(row[6], row[7], row[8])
+		if err != nil {
+			return nil, err
+		}
 		placements = append(placements, Placement{
 			Tenant: n, Cluster: string(row[1]), State: string(row[2]), SchemaVersion: version, RequestsPerSecond: rate,
+			DivisionCode: string(row[5]), Quotas: quotas,
 		})
 	}
 	return placements, nil

@@ -2,6 +2,7 @@ package tenantdb_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -73,7 +74,10 @@ func TestTheDirectoryAnswersLookups(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer directory.Close()
-	want := tenantdb.Placement{Tenant: names[0], Cluster: "main", State: tenantdb.StateActive, SchemaVersion: 1}
+	want := tenantdb.Placement{
+		Tenant: names[0], Cluster: "main", State: tenantdb.StateActive, SchemaVersion: 1,
+		DivisionCode: adminValue(t, fmt.Sprintf(`select division_code from circle15.tenants where name = '%s'`, names[0])),
+	}
 	if got, ok := directory.Lookup(names[0]); !ok || got != want {
 		t.Errorf("%+v, %v; want %+v", got, ok, want)
 	}

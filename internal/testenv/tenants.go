@@ -73,27 +73,29 @@ func NewTenant(t testing.TB, options ...func(*provision.Spec)) tenant.Name {
 	if err != nil {
 		t.Fatal(err)
 	}
+	code := spec.DivisionCode
 	for _, option := range options {
 		option(&spec)
 	}
 	if _, err := p.Create(context.Background(), spec); err != nil {
 		t.Fatalf("tenant for tests: %v", err)
 	}
-	t.Cleanup(func() { drop(t, p, spec) })
+	t.Cleanup(func() { drop(t, p, spec.Name, code) })
 	return spec.Name
 }
 
-// drop gives the division back too. A tenant that the test dropped is fine, and so is one that it chose to retain.
-func drop(t testing.TB, p *provision.Provisioner, spec provision.Spec) {
-	err := p.Delete(context.Background(), spec.Name)
+// drop gives the division code that was handed out back too. A tenant that the test dropped is fine, and so is one that
+// it chose to retain.
+func drop(t testing.TB, p *provision.Provisioner, name tenant.Name, code string) {
+	err := p.Delete(context.Background(), name)
 	switch reason := provision.ReasonOf(err); {
 	case reason == provision.PolicyForbids:
 	case err == nil, reason == provision.NotFound:
 		platform.mu.Lock()
 		defer platform.mu.Unlock()
-		platform.codes.giveBack(spec.DivisionCode)
+		platform.codes.giveBack(code)
 	default:
-		t.Errorf("dropping tenant %s: %v", spec.Name, err)
+		t.Errorf("dropping tenant %s: %v", name, err)
 	}
 }
 

@@ -21,16 +21,17 @@ func TestWritesSurviveTheKillOfTheServingProcess(t *testing.T) {
 	city := testenv.NewTenant(t, func(spec *provision.Spec) {
 		spec.Policy.Grants = []provision.Grant{{Subject: "bureau", Role: "bureau_admin"}}
 	})
+	township := townshipsOf(t, city)[0]
 	process := startProcess(t)
 	client := &restclient.Client{Base: process.rest, Token: process.token(t, "bureau", city), Patience: time.Minute}
 	station := ask(t, restCaller{client}, &registryv1.CreateStationRequest{RequestId: "station", Station: &registryv1.Station{
-		DivisionCode: "460107003", DisplayName: "滨江街道社工站", OpenedDate: "2021-05-06",
+		DivisionCode: township, DisplayName: "社工站", OpenedDate: "2021-05-06",
 	}}, &registryv1.Station{})
 	worker := ask(t, restCaller{client}, &registryv1.CreateStaffRequest{RequestId: "worker", Staff: &registryv1.Staff{
 		StationId: station.GetId(), Name: "社工", Position: registryv1.StaffPosition_STAFF_POSITION_HEAD, StartDate: "2021-05-06",
 	}}, &registryv1.Staff{})
 	community := ask(t, restCaller{client}, &registryv1.CreateCommunityRequest{RequestId: "community", Community: &registryv1.Community{
-		StationId: station.GetId(), DivisionCode: "460107003005", DisplayName: "博桂社区",
+		StationId: station.GetId(), DivisionCode: township + "005", DisplayName: "社区",
 	}}, &registryv1.Community{})
 
 	const kills, writers = 4, 6
@@ -79,7 +80,7 @@ func TestWritesSurviveTheKillOfTheServingProcess(t *testing.T) {
 	}
 	for range kills {
 		before := count()
-		eventually(t, 30*time.Second, "writes to be acknowledged", func() bool { return count() > before+20 || t.Failed() })
+		testenv.Await(t, "writes to be acknowledged", func() bool { return count() > before+20 || t.Failed() })
 		process.kill()
 		process.start()
 	}

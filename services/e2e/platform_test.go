@@ -104,16 +104,6 @@ func provisionHaikou(t *testing.T) {
 	}
 }
 
-// eventually waits for a condition that comes true without our doing.
-func eventually(t *testing.T, limit time.Duration, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(limit); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %s in vain for %s", limit, what)
-		}
-	}
-}
-
 // child is a platform in a process of its own, which can be killed.
 type child struct {
 	*running

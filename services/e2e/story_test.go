@@ -16,7 +16,6 @@ import (
 	registryv1 "circle15.dev/api/registry/v1"
 	reportingv1 "circle15.dev/api/reporting/v1"
 	visitsv1 "circle15.dev/api/visits/v1"
-	"circle15.dev/internal/divisions"
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/testenv"
 	"circle15.dev/operator/provision"
@@ -62,7 +61,7 @@ func newStory(t *testing.T, p *running, open door) *story {
 	s.bureau, s.analyst = open(t, p, bureau, city), open(t, p, analyst, city)
 	// A tenant that was made while the platform runs is served within a second.
 	awaitService(t, s.bureau)
-	s.openStations()
+	s.openStations(townshipsOf(t, city))
 
 	worker, head, stranger := subject("worker"), subject("head"), subject("stranger")
 	s.hire(open(t, p, security, city), worker, head, stranger)
@@ -100,11 +99,7 @@ func on(month time.Month, day int) string {
 
 func (s *story) key() string { return ids.New().String() }
 
-func (s *story) openStations() {
-	var townships []string
-	for d := range divisions.All(divisions.Township) {
-		townships = append(townships, d.Code)
-	}
+func (s *story) openStations(townships []string) {
 	s.d.Shuffle(len(townships), func(i, j int) { townships[i], townships[j] = townships[j], townships[i] })
 	for i, station := range []**registryv1.Station{&s.station, &s.other} {
 		*station = ask(s.t, s.bureau, &registryv1.CreateStationRequest{RequestId: s.key(), Station: &registryv1.Station{
@@ -133,11 +128,11 @@ func (s *story) hire(security caller, worker, head, stranger string) {
 	employ(s.other, stranger, "social_worker", registryv1.StaffPosition_STAFF_POSITION_SOCIAL_WORKER)
 }
 
-// awaitService waits until the callers are served; changes of tenants and roles take effect within a second.
+// awaitService waits until the callers are served; changes of tenants and roles take effect soon after they were made.
 func awaitService(t *testing.T, callers ...caller) {
 	t.Helper()
 	for _, c := range callers {
-		eventually(t, 2*time.Second, "a change of tenants or roles to take effect", func() bool {
+		testenv.Await(t, "a change of tenants or roles to take effect", func() bool {
 			return c.call(t.Context(), &registryv1.ListStationsRequest{}, &registryv1.ListStationsResponse{}) == nil
 		})
 	}

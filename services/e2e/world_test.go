@@ -2,9 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
-	"iter"
 	"testing"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -54,24 +52,43 @@ const (
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{p: boot(t)}
+	w := &world{}
 	admins := func(spec *provision.Spec) {
 		spec.Policy.Grants = []provision.Grant{{Subject: "bureau", Role: "bureau_admin"}, {Subject: "security", Role: "security_admin"}}
 		for _, role := range []string{"bureau_admin", "security_admin", "auditor"} {
 			spec.Policy.Grants = append(spec.Policy.Grants, provision.Grant{Subject: mighty, Role: role})
 		}
 	}
-	w.tenant, w.stranger = testenv.NewTenant(t, admins), testenv.NewTenant(t, admins)
-	townships, stop := iter.Pull(divisions.All(divisions.Township))
-	t.Cleanup(stop)
+	// One lies within the other, so that a township of the first is one that either may have a station in.
+	w.stranger = testenv.NewTenant(t, admins, func(spec *provision.Spec) {
+		spec.Level, spec.Parent, spec.DivisionCode = provision.Province, "", "500000"
+	})
+	w.tenant = testenv.NewTenant(t, admins, func(spec *provision.Spec) { spec.Parent, spec.DivisionCode = w.stranger, "500100" })
+	w.p = boot(t) // which knows them from its start
+	townships := townshipsOf(t, w.tenant)
 	next := func() string {
-		d, _ := townships()
-		return d.Code
+		first := townships[0]
+		townships = townships[1:]
+		return first
 	}
 	serial := new(int)
 	w.own, w.other = newPlace(t, w.p, w.tenant, next, serial), newPlace(t, w.p, w.tenant, next, serial)
 	w.foreign = newPlace(t, w.p, w.stranger, next, serial)
 	return w
+}
+
+// townshipsOf are the codes of the townships and streets of the tenant's division.
+func townshipsOf(t *testing.T, name tenant.Name) []string {
+	t.Helper()
+	row, err := testenv.Provisioned(t).Provisioner.Show(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var codes []string
+	for _, d := range divisions.Townships(row.DivisionCode) {
+		codes = append(codes, d.Code)
+	}
+	return codes
 }
 
 func newPlace(t *testing.T, p *running, name tenant.Name, townships func() string, serial *int) *place {
@@ -177,7 +194,7 @@ func (w *world) employ(t *testing.T, subjectOf func(role string) string, roles [
 	}
 	for _, role := range roles {
 		c := overGRPC(t, w.p, subjectOf(role), w.tenant)
-		eventually(t, 5*time.Second, "the role to take effect", func() bool {
+		testenv.Await(t, "the role to take effect", func() bool {
 			return c.call(t.Context(), &registryv1.GetStandardsRequest{}, &registryv1.Standards{}) == nil
 		})
 	}

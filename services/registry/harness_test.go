@@ -45,12 +45,19 @@ type env struct {
 	tenant tenant.Name
 }
 
+// newEnv is the registry of Haikou.
 func newEnv(t testing.TB) *env {
+	t.Helper()
+	return newEnvOf(t, "460100")
+}
+
+// newEnvOf is the registry of a tenant whose division has the code.
+func newEnvOf(t testing.TB, division string) *env {
 	t.Helper()
 	platform := testenv.Provisioned(t)
 	name := testenv.NewTenant(t)
 	directory := tenantdb.NewDirectory(tenantdb.Placement{
-		Tenant: name, Cluster: provision.DefaultCluster, State: tenantdb.StateActive, SchemaVersion: 1,
+		Tenant: name, Cluster: provision.DefaultCluster, State: tenantdb.StateActive, SchemaVersion: 1, DivisionCode: division,
 	})
 	db, err := tenantdb.Open(t.Context(), tenantdb.Config{
 		Clusters: map[string]string{provision.DefaultCluster: platform.AppURL}, MaxConns: 4,

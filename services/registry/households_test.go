@@ -1,9 +1,11 @@
 package registry_test
 
 import (
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	registryv1 "circle15.dev/api/registry/v1"
 )
@@ -17,9 +19,15 @@ func TestACommunityLiesInTheTownshipOfItsStation(t *testing.T) {
 		})
 		return err
 	}
-	refused(t, "another township", create("460107001001"), codes.InvalidArgument, "community.divisionCode")
+	err := create("460107001001")
+	refused(t, "another township", err, codes.InvalidArgument, "community.divisionCode")
+	for _, named := range []string{township + " (海南省 / 海口市 / 琼山区 / 滨江街道)", "460107001001 (海南省 / 海口市 / 琼山区 / "} {
+		if message := status.Convert(err).Message(); !strings.Contains(message, named) {
+			t.Errorf("another township is refused with %q, which does not name %s", message, named)
+		}
+	}
 	refused(t, "no number", create(township+"000"), codes.InvalidArgument, "community.divisionCode")
-	if err := create(township + "001"); err != nil {
+	if err = create(township + "001"); err != nil {
 		t.Error(err)
 	}
 	refused(t, "the same code", create(township+"001"), codes.AlreadyExists, "community.divisionCode")

@@ -57,10 +57,14 @@ func sameDay(a, b *time.Time) bool {
 	return a.Equal(*b)
 }
 
-// checkTownship refuses a code that is not a township or street of the division table.
-func checkTownship(field, code string) error {
+// checkTownship refuses a code that is not a township or street of the division table, or one that does not lie below
+// the tenant's division.
+func checkTownship(field, code, tenantDivision string) error {
 	if d, ok := divisions.Lookup(code); !ok || d.Level != divisions.Township {
 		return apierr.InvalidField(field, "must be the code of a township or street of the division table")
+	}
+	if !divisions.Within(code, tenantDivision) {
+		return apierr.InvalidField(field, "must lie in %s, the tenant's division; %s does not", named(tenantDivision), named(code))
 	}
 	return nil
 }
@@ -68,8 +72,20 @@ func checkTownship(field, code string) error {
 // checkCommunityCode refuses a community's code that does not begin with that of the station's township, or that has
 // no number of its own (GB/T 10114: 001 to 999).
 func checkCommunityCode(field, code, township string) error {
-	if number, ok := strings.CutPrefix(code, township); !ok || len(number) != 3 || number == "000" {
-		return apierr.InvalidField(field, "must be %s, the township of the station, and three digits from 001", township)
+	number, below := strings.CutPrefix(code, township)
+	switch {
+	case !below:
+		return apierr.InvalidField(field, "must lie in %s, the station's township; %s does not", named(township), named(code))
+	case len(number) != 3 || number == "000":
+		return apierr.InvalidField(field, "must be %s, the station's township, and three digits from 001", township)
 	}
 	return nil
+}
+
+// named is a division's code with its name where the table has one: "460107003 (海南省 / 海口市 / 琼山区 / 滨江街道)".
+func named(code string) string {
+	if path := divisions.Path(code); path != "" {
+		return code + " (" + path + ")"
+	}
+	return code
 }

@@ -72,10 +72,13 @@ func TestACommunityCodeBeginsWithTheTownship(t *testing.T) {
 
 func TestATownshipIsOneOfTheTable(t *testing.T) {
 	for code, field := range map[string]string{
-		"460107003": "", "441900003": "", "460107999": "code", "460107": "code", "460107003001": "code", "": "code",
+		"460107003": "", "460105001": "", "460107999": "code", "460107": "code", "460100": "code", "460107003001": "code", "": "code",
+		"441900003": "code", // of Dongguan
 	} {
-		expectField(t, code, checkTownship("code", code), field)
+		expectField(t, code, checkTownship("code", code, "460100"), field)
 	}
+	expectField(t, "of a city without counties", checkTownship("code", "441900003", "441900"), "")
+	expectField(t, "of a tenant whose division the table does not have", checkTownship("code", "460107003", "460199"), "code")
 }
 
 func TestChildhoodEndsOnTheFourteenthBirthday(t *testing.T) {

@@ -26,7 +26,11 @@ func (s *Service) CreateStation(ctx context.Context, req *registryv1.CreateStati
 	if err != nil {
 		return nil, err
 	}
-	if err := checkTownship("station.divisionCode", station.DivisionCode); err != nil {
+	tenant, err := s.db.Placement(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTownship("station.divisionCode", station.DivisionCode, tenant.DivisionCode); err != nil {
 		return nil, err
 	}
 	if !authz.ScopeFrom(ctx).Covers(id) {

@@ -1,12 +1,14 @@
 package registry_test
 
 import (
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	registryv1 "circle15.dev/api/registry/v1"
@@ -64,6 +66,41 @@ func TestAStationNeedsATownshipOfTheTable(t *testing.T) {
 	}
 	if n := e.count(`SELECT count(*) FROM {tenant}.stations`); n != 0 {
 		t.Errorf("%d stations were stored", n)
+	}
+}
+
+func TestAStationLiesInTheTenantsDivision(t *testing.T) {
+	for _, tt := range []struct {
+		what, division string
+		inside         []string
+		outside        map[string]string // to what the refusal says of it
+	}{
+		{"a city", "460100", []string{"460107003", "460105001"}, map[string]string{
+			"460203198": "460203198 (海南省 / 三亚市 / 吉阳区 / ", "110101001": "110101001 (北京市 / ",
+		}},
+		{"a city without counties", "460400", []string{"460400100"}, map[string]string{"460107003": "滨江街道"}},
+		{"a county that is a city", "469002", []string{"469002100"}, map[string]string{"469001100": "五指山市"}},
+		{"a district", "460107", []string{"460107003"}, map[string]string{"460105001": "460105001 (海南省 / 海口市 / 秀英区 / "}},
+		{"a province", "460000", []string{"460107003", "460400100", "469002100"}, map[string]string{"110101001": "北京市"}},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			e := newEnvOf(t, tt.division)
+			for _, code := range tt.inside {
+				e.station(code)
+			}
+			for code, says := range tt.outside {
+				_, err := e.CreateStation(e.admin(), &registryv1.CreateStationRequest{
+					Station: &registryv1.Station{DivisionCode: code, DisplayName: "社工站", OpenedDate: "2021-05-01"},
+				})
+				refused(t, code, err, codes.InvalidArgument, "station.divisionCode")
+				if message := status.Convert(err).Message(); !strings.Contains(message, tt.division+" (海南省") || !strings.Contains(message, says) {
+					t.Errorf("%s is refused with %q, which does not name both divisions", code, message)
+				}
+			}
+			if n := e.count(`SELECT count(*) FROM {tenant}.stations`); n != int64(len(tt.inside)) {
+				t.Errorf("%d stations are stored, want %d", n, len(tt.inside))
+			}
+		})
 	}
 }
 

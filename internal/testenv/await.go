@@ -1,0 +1,27 @@
+package testenv
+
+import (
+	"testing"
+	"time"
+)
+
+// Patience bounds a wait of Await. It is far longer than anything takes on a busy machine: reaching it means that what
+// was waited for does not happen, never that it is slow.
+const Patience = time.Minute
+
+// Await returns when the condition holds, and fails the test where it never does, with what was waited for in its words:
+// "the listener to close". Tests wait with it for what others bring about, instead of sleeping or looking at a clock.
+func Await(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(Patience)
+	defer deadline.Stop()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for !condition() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("waited %s in vain for %s", Patience, what)
+		case <-again.C:
+		}
+	}
+}
