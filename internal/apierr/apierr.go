@@ -26,7 +26,8 @@ const (
 	Denied          Kind = "PERMISSION_DENIED" // no rule allows it
 	NotFound        Kind = "NOT_FOUND"         // absent, or outside the caller's data scope
 	AlreadyExists   Kind = "ALREADY_EXISTS"    // an id or a unique value is taken
-	Conflict        Kind = "CONFLICT"          // the state of the resource does not allow it, or a request in flight holds it
+	Conflict        Kind = "CONFLICT"          // the state of the resource does not allow it
+	InFlight        Kind = "REQUEST_IN_FLIGHT" // the first request with this idempotency key is still running; try again
 	StaleETag       Kind = "ETAG_MISMATCH"     // If-Match names another revision
 	Suspended       Kind = "TENANT_SUSPENDED"  // the tenant is suspended
 	TooLarge        Kind = "REQUEST_TOO_LARGE" // the body is over the limit
@@ -52,6 +53,7 @@ var table = map[Kind]wire{
 	NotFound:        {codes.NotFound, http.StatusNotFound, "Not found"},
 	AlreadyExists:   {codes.AlreadyExists, http.StatusConflict, "Already exists"},
 	Conflict:        {codes.Aborted, http.StatusConflict, "Conflict with the current state"},
+	InFlight:        {codes.Aborted, http.StatusConflict, "The first request is still running"},
 	StaleETag:       {codes.FailedPrecondition, http.StatusPreconditionFailed, "The resource has changed"},
 	Suspended:       {codes.FailedPrecondition, http.StatusLocked, "The tenant is suspended"},
 	TooLarge:        {codes.ResourceExhausted, http.StatusRequestEntityTooLarge, "The request is too large"},

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -22,8 +23,9 @@ field's name before its own (` + "`station.displayName`" + `). ` + "`instance`" 
 request.
 
 **Writing safely.** Send an ` + "`Idempotency-Key`" + ` with every write: when the answer got lost, sending the same again returns
-the stored answer with ` + "`Idempotent-Replayed: true`" + `, and writes nothing. The same key with another body is refused, and so
-is one whose first request is still running. Send a resource's ` + "`ETag`" + ` as ` + "`If-Match`" + ` to refuse a write on what has
+the stored answer with ` + "`Idempotent-Replayed: true`" + `, and writes nothing. The same key with another body is refused (400).
+One whose first request is still running is refused with 409, the type ` + "`…/problems/request-in-flight`" + ` and
+` + "`Retry-After: 1`" + `: send it again in a second; the other types of 409 stay. Send a resource's ` + "`ETag`" + ` as ` + "`If-Match`" + ` to refuse a write on what has
 changed since (412).
 
 **Lists** come in pages: ` + "`pageSize`" + ` (50 when absent, at most 500) and ` + "`pageToken`" + `, which is the
@@ -61,6 +63,10 @@ func components(schemas *yaml.Node) *yaml.Node {
 			"Idempotent-Replayed", object(
 				"description", "Present and true where the answer is the stored one of an earlier request with this Idempotency-Key.",
 				"schema", object("type", "string", "enum", list(text("true"))),
+			),
+			"Retry-After", object(
+				"description", "Seconds after which the request may be sent again. With 409, only where the type ends in request-in-flight.",
+				"schema", object("type", "integer", "minimum", number(0)), "example", number(1),
 			),
 		),
 		"responses", problems(),
@@ -102,22 +108,49 @@ func problems() *yaml.Node {
 	} {
 		set(all, problemNames[fmt.Sprint(e.Kind.HTTPStatus())], problemResponse(e.Kind.Title()+".", problem.Of(e)))
 	}
+	conflict := get(all, problemNames["409"])
+	set(conflict, "description", text("The request conflicts with the current state, or the first request with its Idempotency-Key is still running: "+
+		"the type tells which."))
+	set(get(get(conflict, "content"), problem.ContentType), "examples", conflictExamples())
+	remove(get(get(conflict, "content"), problem.ContentType), "example")
+	for _, passing := range []string{"409", "429"} {
+		set(get(all, problemNames[passing]), "headers", object("Retry-After", ref("headers/Retry-After")))
+	}
 	set(all, "Problem", problemResponse("Any other problem.", problem.Of(apierr.New(apierr.Unavailable, "try again in a moment"))))
 	return all
 }
 
+// conflictExamples are the types of 409, by the last segment of each.
+func conflictExamples() *yaml.Node {
+	examples := object()
+	for _, e := range []*apierr.Error{
+		apierr.New(apierr.Conflict, "the state of the resource does not allow it"),
+		apierr.New(apierr.AlreadyExists, "station.id: is taken by another record").With("station.id", "is taken by another record"),
+		apierr.New(apierr.QuotaExceeded, "the tenant's quota of 43 stations in operation is used up"),
+		apierr.New(apierr.InFlight, "the first request with this Idempotency-Key is still running; try again in a second"),
+	} {
+		p := problem.Of(e)
+		set(examples, p.Type[strings.LastIndexByte(p.Type, '/')+1:], object("summary", e.Kind.Title(), "value", nodeOf(p)))
+	}
+	return examples
+}
+
 func problemResponse(description string, p problem.Problem) *yaml.Node {
+	return object("description", description, "content", object(problem.ContentType, object(
+		"schema", ref("schemas/Problem"), "example", nodeOf(p),
+	)))
+}
+
+func nodeOf(p problem.Problem) *yaml.Node {
 	data, err := json.Marshal(p)
 	if err != nil {
 		panic(err) // strings and an int
 	}
-	example, err := parse(data)
+	n, err := parse(data)
 	if err != nil {
 		panic(err) // JSON is YAML
 	}
-	return object("description", description, "content", object(problem.ContentType, object(
-		"schema", ref("schemas/Problem"), "example", example,
-	)))
+	return n
 }
 
 // addProblemSchema describes problem documents.
@@ -127,7 +160,7 @@ func addProblemSchema(schemas *yaml.Node) {
 		"type", "object",
 		"description", "A problem document (RFC 9457).",
 		"properties", object(
-			"type", object("type", "string", "format", "uri", "description", "What kind of problem it is."),
+			"type", object("type", "string", "format", "uri", "description", "What kind of problem it is, for programs to tell by."),
 			"title", str("The kind in words."),
 			"status", object("type", "integer", "description", "The HTTP status."),
 			"detail", str("What is wrong with this request."),

@@ -59,7 +59,7 @@ func (c *call) claim(ctx context.Context, tx *tenantdb.Tx) (*[]byte, error) {
 	case row.Method != nil:
 		return &row.Reply, nil
 	case !row.Free:
-		return nil, apierr.New(apierr.Conflict, "a request with this %s is still running", c.keyField)
+		return nil, apierr.New(apierr.InFlight, "the first request with this %s is still running; try again in a second", c.keyField)
 	}
 	return nil, nil
 }

@@ -22,6 +22,10 @@ import (
 // key. (The gateway makes it the HTTP header Idempotent-Replayed.)
 const ReplayedHeader = "idempotent-replayed"
 
+// RetryAfterHeader is the gRPC header that says after how many seconds an InFlight request may be sent again. (The
+// gateway makes it the HTTP header Retry-After.)
+const RetryAfterHeader = "retry-after"
+
 // auditLimit bounds the transaction that records a failed write.
 const auditLimit = 2 * time.Second
 
@@ -32,7 +36,7 @@ const auditLimit = 2 * time.Second
 // same transaction. A later request of the same subject with the same key gets that reply, if it is the same request;
 // fn does not run. The key is free again when the transaction fails.
 //
-// Errors besides those of fn: Invalid (a malformed key; a key that came with another request before), Conflict (the
+// Errors besides those of fn: Invalid (a malformed key; a key that came with another request before), InFlight (the
 // first request with this key is still running), Unauthenticated (no principal), and those of the database.
 func Do[T proto.Message](
 	ctx context.Context, db *tenantdb.DB, req proto.Message, fn func(ctx context.Context, tx *tenantdb.Tx) (T, error),
@@ -48,6 +52,9 @@ func Do[T proto.Message](
 		reply, replayed, err = try(ctx, db, c, fn)
 	}
 	if err != nil {
+		if apierr.KindOf(err) == apierr.InFlight {
+			_ = grpc.SetHeader(ctx, metadata.Pairs(RetryAfterHeader, "1")) // it fails outside a gRPC server only
+		}
 		auditFailure(ctx, db, c, err)
 		return none, err
 	}
@@ -102,7 +109,9 @@ func keyTaken(err error) bool {
 }
 
 // unrecorded are the failures that are not the request's: nobody has decided about it, or nothing can be written now.
-var unrecorded = []apierr.Kind{apierr.Canceled, apierr.Timeout, apierr.Unavailable, apierr.Suspended, apierr.RateLimited}
+var unrecorded = []apierr.Kind{
+	apierr.Canceled, apierr.Timeout, apierr.Unavailable, apierr.Suspended, apierr.RateLimited, apierr.InFlight,
+}
 
 // auditFailure records a write that was refused or failed, in a transaction of its own. A failure to record is logged:
 // the caller's error is the first one.

@@ -26,7 +26,7 @@ type Client struct {
 	Tenant string
 	HTTP   *http.Client // nil: http.DefaultClient
 	// Patience is how long a call that may be repeated (a read, or a write with a request_id) is repeated while the platform
-	// is away or asks to come back later; after a conflict, two seconds at most. 0: not at all.
+	// is away or asks to come back later. 0: not at all.
 	Patience time.Duration
 }
 
@@ -69,7 +69,7 @@ func (c *Client) Call(ctx context.Context, request, reply proto.Message) error {
 	began := time.Now()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		err := c.once(ctx, wire, reply)
-		if err == nil || !repeatable || time.Since(began) >= min(c.Patience, hopeFor(err)) {
+		if err == nil || !repeatable || !passes(err) || time.Since(began) >= c.Patience {
 			return err
 		}
 		select {
@@ -80,25 +80,19 @@ func (c *Client) Call(ctx context.Context, request, reply proto.Message) error {
 	}
 }
 
-// hopeFor is how long it makes sense to repeat a request after the error. A platform that cannot be reached, is starting or
-// stopping or has too much to do may come back at any time. A conflict may be with the same request, which is still running
-// although its client gave up: that is over in a moment, and any other conflict stays.
-func hopeFor(err error) time.Duration {
-	const forLong, forAMoment = time.Hour, 2 * time.Second
+// passes says whether it makes sense to repeat a request after the error. A platform that cannot be reached, is starting or
+// stopping or has too much to do may come back at any time. The same request may still be running although its client gave
+// up: that is over in a moment. Any other conflict stays.
+func passes(err error) bool {
 	var problem *Problem
 	if !errors.As(err, &problem) {
-		if errors.Is(err, context.Canceled) || errors.Is(err, errReply) {
-			return 0
-		}
-		return forLong
+		return !errors.Is(err, context.Canceled) && !errors.Is(err, errReply)
 	}
 	switch problem.Status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return forLong
-	case http.StatusConflict:
-		return forAMoment
+		return true
 	default:
-		return 0
+		return problem.Kind() == "request-in-flight"
 	}
 }
 

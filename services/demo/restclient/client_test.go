@@ -155,15 +155,20 @@ func TestAWriteWithoutAKeyIsNotRepeated(t *testing.T) {
 }
 
 func TestARefusalIsNotRepeated(t *testing.T) {
-	client, calls := platform(t, refuse(400, `{"detail":"metDate: is no day"}`))
-	client.Patience = time.Minute
-	if err := client.Call(t.Context(), &registryv1.MeetNeedRequest{Id: "n1", RequestId: "k"}, nil); err == nil || len(*calls) != 1 {
-		t.Errorf("got %v after %d calls", err, len(*calls))
+	for _, refusal := range []func(http.ResponseWriter){
+		refuse(400, `{"detail":"metDate: is no day"}`),
+		refuse(409, `{"type":"https://circle15.dev/problems/conflict","detail":"the need was met before"}`),
+	} {
+		client, calls := platform(t, refusal)
+		client.Patience = time.Minute
+		if err := client.Call(t.Context(), &registryv1.MeetNeedRequest{Id: "n1", RequestId: "k"}, nil); err == nil || len(*calls) != 1 {
+			t.Errorf("got %v after %d calls", err, len(*calls))
+		}
 	}
 }
 
-func TestAConflictIsRepeatedForAMoment(t *testing.T) {
-	running := refuse(409, `{"type":"https://circle15.dev/problems/conflict","detail":"a request with this key is still running"}`)
+func TestARequestWhoseTwinIsRunningIsRepeated(t *testing.T) {
+	running := refuse(409, `{"type":"https://circle15.dev/problems/request-in-flight","detail":"the first request is still running"}`)
 	client, calls := platform(t, running, running)
 	client.Patience = time.Minute
 	if err := client.Call(t.Context(), &registryv1.MeetNeedRequest{Id: "n1", RequestId: "k"}, nil); err != nil || len(*calls) != 3 {
