@@ -70,6 +70,7 @@ func TestAProvinceOnboardsTwoCitiesAndWorksWithThem(t *testing.T) {
 
 	haikou, sanya := i.token("haikou-bureau", "haikou"), i.token("sanya-bureau", "sanya")
 	station := bothCitiesAreServedApart(i, haikou, sanya)
+	everyPodAcknowledgesAPolicy(i)
 	aSuspendedCityIsRefusedAtOnce(i, sanya)
 	anUpgradeUnderLoadFailsNoRequest(i, chart, haikou, station)
 	podsComeAndGo(i, haikou, station)
