@@ -25,6 +25,8 @@ const (
 	bodyField     = "requestId"
 
 	maxKeyLength = 128
+
+	iamPackage = "circle15.iam.v1"
 )
 
 // call is what is known of a writing RPC before its transaction.
@@ -134,8 +136,8 @@ func (c *call) lockKey() int64 {
 	return int64(binary.BigEndian.Uint64(sum[:8]))
 }
 
-// resourceID is the id of the record that a write was about: the field id of the first message that has one, or else
-// of a message in it.
+// resourceID is the id of the record that a write was about: the key of the first message that has one, or else of a
+// message in it.
 func resourceID(messages ...proto.Message) string {
 	for _, m := range messages {
 		if id := idIn(m.ProtoReflect()); id != "" {
@@ -151,10 +153,22 @@ func resourceID(messages ...proto.Message) string {
 }
 
 func idIn(m protoreflect.Message) string {
-	if fd := stringField(m, "id"); fd != nil {
+	if fd := keyField(m); fd != nil {
 		return m.Get(fd).String()
 	}
 	return ""
+}
+
+// keyField is the field that tells one record of the message's type from another: id. Of what the package iam keeps, which
+// has no id, it is name; elsewhere a name may be a person's, and has no place in the audit trail.
+func keyField(m protoreflect.Message) protoreflect.FieldDescriptor {
+	if fd := stringField(m, "id"); fd != nil {
+		return fd
+	}
+	if m.Descriptor().ParentFile().Package() == iamPackage {
+		return stringField(m, "name")
+	}
+	return nil
 }
 
 func idInside(m protoreflect.Message) string {

@@ -2,8 +2,6 @@ package iam
 
 import (
 	"context"
-	"math"
-	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -22,11 +20,9 @@ func (s *Service) ListAuditEvents(ctx context.Context, req *iamv1.ListAuditEvent
 	if err != nil {
 		return nil, err
 	}
-	filter := eventFilter{Before: math.MaxInt64, Subject: req.GetSubject(), ResourceID: req.GetResourceId()}
-	if p.After != "" {
-		if filter.Before, err = strconv.ParseInt(p.After, 10, 64); err != nil {
-			return nil, apierr.InvalidField("pageToken", "must be a token that this list returned")
-		}
+	filter := eventFilter{Subject: req.GetSubject(), ResourceID: req.GetResourceId()}
+	if filter.Before, err = parsePosition(p.After); err != nil {
+		return nil, err
 	}
 	if filter.From, err = moment("fromTime", req.GetFromTime()); err != nil {
 		return nil, err

@@ -293,7 +293,7 @@ type Station struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUIDv7; the client may supply it on create.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Township code (GB/T 10114), checked against the division table.
+	// Township code (GB/T 10114), checked against the division table; the township lies in the tenant's division.
 	DivisionCode string `protobuf:"bytes,2,opt,name=division_code,json=divisionCode,proto3" json:"division_code,omitempty"`
 	DisplayName  string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	Address      string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
