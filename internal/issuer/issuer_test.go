@@ -44,6 +44,26 @@ func TestATokenOfTheIssuerIsAcceptedInItsOwnProcess(t *testing.T) {
 	}
 }
 
+func TestEveryFileThatAnIssuerWritesIsKnownAsItsOwn(t *testing.T) {
+	folder := t.TempDir()
+	must(Open(folder, home))(t)
+	must(os.CreateTemp(folder, draftPrefix+"*"))(t) // as far as a writer came that was killed
+	entries := must(os.ReadDir(folder))(t)
+	for _, entry := range entries {
+		if !IsFile(entry.Name()) {
+			t.Errorf("%s is not known", entry.Name())
+		}
+	}
+	if len(entries) != 2 {
+		t.Errorf("%d files", len(entries))
+	}
+	for _, other := range []string{"issuer.key.", "issuer.key.backup", "issuer.key.12x", "issuer.keys", "my-issuer.key", ""} {
+		if IsFile(other) {
+			t.Errorf("%q is taken for the issuer's", other)
+		}
+	}
+}
+
 func TestAnyoneCanVerifyATokenThroughDiscovery(t *testing.T) {
 	var handler http.Handler
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))

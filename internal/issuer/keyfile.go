@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -19,8 +20,16 @@ import (
 
 const (
 	fileName    = "issuer.key"
+	draftPrefix = fileName + "." // and a number, of each writer its own
 	rotateAfter = 90 * 24 * time.Hour
 )
+
+// IsFile says whether a file of that name in a data folder is the issuer's: its key, or the draft of one that a process
+// left behind which was killed while it wrote.
+func IsFile(name string) bool {
+	number, draft := strings.CutPrefix(name, draftPrefix)
+	return name == fileName || draft && number != "" && strings.Trim(number, "0123456789") == ""
+}
 
 // ErrNone says that a data folder holds no issuer.
 var ErrNone = errors.New("no built-in issuer")
@@ -118,17 +127,17 @@ func writeKeyFile(folder string, file *keyFile) (err error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return fmt.Errorf("the issuer's key: %w", err)
 	}
-	temporary, err := os.CreateTemp(folder, fileName+".*") // of mode 0600
+	draft, err := os.CreateTemp(folder, draftPrefix+"*") // of mode 0600
 	if err != nil {
 		return fmt.Errorf("the issuer's key: %w", err)
 	}
-	_, err = temporary.Write(append(content, '\n'))
-	err = errors.Join(err, temporary.Sync(), temporary.Close())
+	_, err = draft.Write(append(content, '\n'))
+	err = errors.Join(err, draft.Sync(), draft.Close())
 	if err == nil {
-		err = os.Rename(temporary.Name(), filepath.Join(folder, fileName))
+		err = os.Rename(draft.Name(), filepath.Join(folder, fileName))
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("the issuer's key: %w", err), os.Remove(temporary.Name()))
+		return errors.Join(fmt.Errorf("the issuer's key: %w", err), os.Remove(draft.Name()))
 	}
 	return nil
 }

@@ -9,9 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"syscall"
+
+	"circle15.dev/internal/issuer"
 )
 
 // Files of a data folder. The mark is the first to be written and the last to be removed.
@@ -20,7 +21,6 @@ const (
 	draftFile      = "circle15.json.draft"
 	lockFile       = "lock"
 	postgresFolder = "postgres"
-	issuerKey      = "issuer.key"
 )
 
 // format is the layout of the data folder that this version writes.
@@ -89,10 +89,15 @@ func Reset(dir string) error {
 	if err := checkOurs(dir); err != nil {
 		return err
 	}
+	var content []string // in the order in which it goes
 	for _, entry := range entries {
-		if !slices.Contains([]string{markFile, draftFile, lockFile, postgresFolder, issuerKey}, entry.Name()) {
+		switch name := entry.Name(); {
+		case name == postgresFolder, issuer.IsFile(name):
+			content = append(content, name)
+		case name == markFile, name == draftFile, name == lockFile:
+		default:
 			return fmt.Errorf("%s is no part of a data folder, so nothing was removed: move it away, or remove the folder yourself",
-				filepath.Join(dir, entry.Name()))
+				filepath.Join(dir, name))
 		}
 	}
 	lock, err := lockFolder(dir)
@@ -100,7 +105,7 @@ func Reset(dir string) error {
 		return err
 	}
 	defer func() { _ = lock.Close() }()
-	for _, name := range []string{postgresFolder, issuerKey, draftFile, markFile, lockFile} {
+	for _, name := range append(content, draftFile, markFile, lockFile) {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("the data folder cannot be removed: %w", err)
 		}

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"circle15.dev/internal/issuer"
 )
 
 func open(t *testing.T, dir string) *Folder {
@@ -78,6 +80,27 @@ func TestAFolderOfSomebodyElseIsLeftAlone(t *testing.T) {
 	}
 }
 
+// A process that is killed while it writes the issuer's key leaves a draft of it behind.
+func TestResetRemovesTheDraftsThatAKillLeftBehind(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	open(t, dir).Close()
+	for _, name := range []string{"issuer.key.1234567890", "issuer.key.7", draftFile} {
+		write(t, filepath.Join(dir, name), `{"iss`)
+	}
+	kept := filepath.Join(dir, "issuer.key.backup")
+	write(t, kept, "mine")
+	wantError(t, Reset(dir), "issuer.key.backup", "nothing was removed")
+	if err := os.Remove(kept); err != nil {
+		t.Fatal(err)
+	}
+	if err := Reset(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("the folder is still there: %v", err)
+	}
+}
+
 func TestResetRemovesTheFolderAndNothingThatIsNotIts(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	if err := Reset(dir); err != nil {
@@ -85,7 +108,9 @@ func TestResetRemovesTheFolderAndNothingThatIsNotIts(t *testing.T) {
 	}
 	open(t, dir).Close()
 	write(t, filepath.Join(dir, postgresFolder, "pgdata", "PG_VERSION"), "15")
-	write(t, filepath.Join(dir, issuerKey), "{}")
+	if _, err := issuer.Open(dir, "http://127.0.0.1/issuer"); err != nil {
+		t.Fatal(err)
+	}
 	write(t, filepath.Join(dir, "notes.txt"), "mine")
 	wantError(t, Reset(dir), "notes.txt", "nothing was removed")
 	if _, err := os.Stat(filepath.Join(dir, postgresFolder, "pgdata", "PG_VERSION")); err != nil {
