@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,7 +39,7 @@ func awaitAcknowledged(i *installation, pods []string, least int64) int64 {
 			err = json.Unmarshal([]byte(text), &status)
 		}
 		if err != nil || status.PolicyVersion < least || !slices.Equal(status.Acknowledged, pods) {
-			return fmt.Errorf("version %d is acknowledged by %v (%v): %w", status.PolicyVersion, status.Acknowledged, err, errNotYet)
+			return fmt.Errorf("version %d is acknowledged by %v: %w", status.PolicyVersion, status.Acknowledged, errors.Join(err, errNotYet))
 		}
 		return nil
 	})
