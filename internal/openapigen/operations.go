@@ -295,6 +295,7 @@ var statusOf = map[string]string{
 	"NOT_FOUND":         "404",
 	"ALREADY_EXISTS":    "409",
 	"CONFLICT":          "409",
+	"QUOTA_EXCEEDED":    "409",
 	"ETAG_MISMATCH":     "412",
 }
 

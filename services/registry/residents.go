@@ -37,6 +37,9 @@ func (s *Service) CreateResident(ctx context.Context, req *registryv1.CreateResi
 		if err != nil {
 			return nil, err
 		}
+		if err := residentQuota.check(ctx, s.db, tx); err != nil {
+			return nil, err
+		}
 		return row.toProto(), nil
 	})
 }

@@ -48,6 +48,9 @@ func (p period) endsWithin(end *time.Time, field, whole string) error {
 	return apierr.InvalidField(field, "must be given and not be after the end of the %s on %s", whole, civildate.Format(*end))
 }
 
+// goesOn says whether the period lasts beyond today, so that a quota counts it.
+func (p period) goesOn() bool { return p.last == nil || p.last.After(civildate.Today()) }
+
 func (p period) equal(q period) bool { return p.first.Equal(q.first) && sameDay(p.last, q.last) }
 
 func sameDay(a, b *time.Time) bool {

@@ -38,6 +38,11 @@ func (s *Service) CreateStaff(ctx context.Context, req *registryv1.CreateStaffRe
 		if err != nil {
 			return nil, err
 		}
+		if row.service().goesOn() {
+			if err := staffQuota.check(ctx, s.db, tx); err != nil {
+				return nil, err
+			}
+		}
 		return row.toProto(), nil
 	})
 }
@@ -83,6 +88,11 @@ func (s *Service) UpdateStaff(ctx context.Context, req *registryv1.UpdateStaffRe
 		row, err := worker.update(ctx, tx)
 		if err != nil {
 			return nil, err
+		}
+		if row.service().goesOn() && !old.service().goesOn() {
+			if err := staffQuota.check(ctx, s.db, tx); err != nil {
+				return nil, err
+			}
 		}
 		return row.toProto(), nil
 	})

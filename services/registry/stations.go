@@ -44,6 +44,11 @@ func (s *Service) CreateStation(ctx context.Context, req *registryv1.CreateStati
 		if err := facts.Append(ctx, tx, row.facts()...); err != nil {
 			return nil, err
 		}
+		if row.operation().goesOn() {
+			if err := stationQuota.check(ctx, s.db, tx); err != nil {
+				return nil, err
+			}
+		}
 		return row.toProto(), nil
 	})
 }
@@ -86,6 +91,11 @@ func (s *Service) UpdateStation(ctx context.Context, req *registryv1.UpdateStati
 		}
 		if !row.operation().equal(old.operation()) {
 			if err := recount(ctx, tx, facts.SourceStations, row.ID, row.facts()); err != nil {
+				return nil, err
+			}
+		}
+		if row.operation().goesOn() && !old.operation().goesOn() {
+			if err := stationQuota.check(ctx, s.db, tx); err != nil {
 				return nil, err
 			}
 		}

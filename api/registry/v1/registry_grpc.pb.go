@@ -73,7 +73,7 @@ const (
 type RegistryServiceClient interface {
 	// Creates a station. The id may be supplied by the client.
 	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the township has a station in operation), PERMISSION_DENIED (a data scope
-	// of single stations).
+	// of single stations), QUOTA_EXCEEDED (the tenant's stations in operation).
 	// Permission: stations:create.
 	CreateStation(ctx context.Context, in *CreateStationRequest, opts ...grpc.CallOption) (*Station, error)
 	// Returns a station.
@@ -86,11 +86,13 @@ type RegistryServiceClient interface {
 	ListStations(ctx context.Context, in *ListStationsRequest, opts ...grpc.CallOption) (*ListStationsResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. A closed date needs that every
 	// worker's service has ended by then.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (workers in service).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (workers in service),
+	// QUOTA_EXCEEDED (a station that opens again).
 	// Permission: stations:update.
 	UpdateStation(ctx context.Context, in *UpdateStationRequest, opts ...grpc.CallOption) (*Station, error)
 	// Creates a worker. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the station has a head in service).
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the station has a head in service), QUOTA_EXCEEDED (the tenant's workers
+	// in service).
 	// Permission: staff:create.
 	CreateStaff(ctx context.Context, in *CreateStaffRequest, opts ...grpc.CallOption) (*Staff, error)
 	// Returns a worker.
@@ -102,7 +104,8 @@ type RegistryServiceClient interface {
 	// Permission: staff:list.
 	ListStaff(ctx context.Context, in *ListStaffRequest, opts ...grpc.CallOption) (*ListStaffResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, QUOTA_EXCEEDED (a worker who
+	// returns).
 	// Permission: staff:update.
 	UpdateStaff(ctx context.Context, in *UpdateStaffRequest, opts ...grpc.CallOption) (*Staff, error)
 	// Creates a community. The id may be supplied by the client.
@@ -139,7 +142,8 @@ type RegistryServiceClient interface {
 	// Permission: households:update.
 	UpdateHousehold(ctx context.Context, in *UpdateHouseholdRequest, opts ...grpc.CallOption) (*Household, error)
 	// Creates a resident. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the identity number is registered).
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the identity number is registered), QUOTA_EXCEEDED (the tenant's
+	// residents).
 	// Permission: residents:create.
 	CreateResident(ctx context.Context, in *CreateResidentRequest, opts ...grpc.CallOption) (*Resident, error)
 	// Returns a resident.
@@ -668,7 +672,7 @@ func (c *registryServiceClient) GetStandards(ctx context.Context, in *GetStandar
 type RegistryServiceServer interface {
 	// Creates a station. The id may be supplied by the client.
 	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the township has a station in operation), PERMISSION_DENIED (a data scope
-	// of single stations).
+	// of single stations), QUOTA_EXCEEDED (the tenant's stations in operation).
 	// Permission: stations:create.
 	CreateStation(context.Context, *CreateStationRequest) (*Station, error)
 	// Returns a station.
@@ -681,11 +685,13 @@ type RegistryServiceServer interface {
 	ListStations(context.Context, *ListStationsRequest) (*ListStationsResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. A closed date needs that every
 	// worker's service has ended by then.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (workers in service).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (workers in service),
+	// QUOTA_EXCEEDED (a station that opens again).
 	// Permission: stations:update.
 	UpdateStation(context.Context, *UpdateStationRequest) (*Station, error)
 	// Creates a worker. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the station has a head in service).
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the station has a head in service), QUOTA_EXCEEDED (the tenant's workers
+	// in service).
 	// Permission: staff:create.
 	CreateStaff(context.Context, *CreateStaffRequest) (*Staff, error)
 	// Returns a worker.
@@ -697,7 +703,8 @@ type RegistryServiceServer interface {
 	// Permission: staff:list.
 	ListStaff(context.Context, *ListStaffRequest) (*ListStaffResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, QUOTA_EXCEEDED (a worker who
+	// returns).
 	// Permission: staff:update.
 	UpdateStaff(context.Context, *UpdateStaffRequest) (*Staff, error)
 	// Creates a community. The id may be supplied by the client.
@@ -734,7 +741,8 @@ type RegistryServiceServer interface {
 	// Permission: households:update.
 	UpdateHousehold(context.Context, *UpdateHouseholdRequest) (*Household, error)
 	// Creates a resident. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the identity number is registered).
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the identity number is registered), QUOTA_EXCEEDED (the tenant's
+	// residents).
 	// Permission: residents:create.
 	CreateResident(context.Context, *CreateResidentRequest) (*Resident, error)
 	// Returns a resident.
