@@ -12,11 +12,14 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -29,14 +32,16 @@ import (
 const again = time.Minute
 
 const (
-	atOnce    = 4                // clusters worked on at a time
-	openLimit = 30 * time.Second // for logging in, migrating the control schema and counting
+	atOnce       = 4                // clusters worked on at a time
+	openLimit    = 30 * time.Second // for logging in, migrating the control schema and counting
+	placingPause = 100 * time.Millisecond
 )
 
 // Reconciler opens a Provisioner for every DatabaseCluster.
 type Reconciler struct {
 	Client    client.Client
-	Secrets   client.Reader // reads without a cache: the operator may get Secrets, not list them
+	Uncached  client.Reader // of Secrets, which the operator may get and not list, and of what a cache may not know yet
+	Recorder  events.EventRecorder
 	Pool      *Pool
 	Namespace string // of the connection Secrets
 	// Opened tells of each cluster on which tenants may go on: it became prepared, or its spec changed.
@@ -48,7 +53,8 @@ type Reconciler struct {
 // SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("databasecluster").
-		For(&v1alpha1.DatabaseCluster{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&v1alpha1.DatabaseCluster{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})). // a deletion changes it too
+		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(clusterOf), builder.WithPredicates(gone())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}). // one that does not answer must not hold up the others
 		Complete(r)
 }
@@ -58,12 +64,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 	var dbc v1alpha1.DatabaseCluster
 	if err := r.Client.Get(ctx, req.NamespacedName, &dbc); apierrors.IsNotFound(err) {
 		r.Pool.remove(req.Name)
+		r.Pool.attempted(req.Name) // nobody waits for what is no more
 		return ctrl.Result{}, nil
 	} else if err != nil {
 		return ctrl.Result{}, err
 	}
 	ctx, span := otel.Tracer("circle15.dev/operator/cluster").Start(ctx, "DatabaseCluster")
 	defer span.End()
+	if !dbc.DeletionTimestamp.IsZero() {
+		return r.delete(ctx, &dbc)
+	}
+	if err := r.hold(ctx, &dbc); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
 	before := dbc.Status.DeepCopy()
 	dbc.Status.ObservedGeneration = dbc.Generation
 	err = r.check(ctx, &dbc)
@@ -80,6 +93,25 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 		r.tellOpened(ctx, &dbc)
 	}
 	return ctrl.Result{RequeueAfter: again}, patched
+}
+
+// hold sets the finalizer, before a tenant can be placed.
+func (r *Reconciler) hold(ctx context.Context, dbc *v1alpha1.DatabaseCluster) error {
+	before := dbc.DeepCopy()
+	if !controllerutil.AddFinalizer(dbc, v1alpha1.ClusterFinalizer) {
+		return nil
+	}
+	return r.Client.Patch(ctx, dbc, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+}
+
+// gone lets deletions pass.
+func gone() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		UpdateFunc:  func(event.UpdateEvent) bool { return false },
+		DeleteFunc:  func(event.DeleteEvent) bool { return true },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
 }
 
 // check opens the cluster where that is due, and asks it something.
@@ -107,7 +139,7 @@ func (r *Reconciler) tellOpened(ctx context.Context, dbc *v1alpha1.DatabaseClust
 func (r *Reconciler) open(ctx context.Context, dbc *v1alpha1.DatabaseCluster) (*Handle, error) {
 	var secret corev1.Secret
 	key := types.NamespacedName{Namespace: r.Namespace, Name: dbc.Spec.ConnectionSecret.Name}
-	if err := r.Secrets.Get(ctx, key, &secret); err != nil {
+	if err := r.Uncached.Get(ctx, key, &secret); err != nil {
 		return nil, fmt.Errorf("the Secret %s cannot be read: %w", key, err)
 	}
 	url, ok := secret.Data[dbc.Spec.ConnectionSecret.Key]

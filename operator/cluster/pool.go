@@ -49,11 +49,49 @@ type Pool struct {
 	clusters map[string]*Handle
 	opened   chan struct{}            // has room for one
 	tried    map[string]chan struct{} // closed at the first attempt to open the cluster, whatever came of it
+	leaving  map[string]bool          // those that are being deleted
+	placing  map[string]int           // tenants being placed on the cluster, whose status does not tell yet
 }
 
 // NewPool returns an empty pool.
 func NewPool() *Pool {
-	return &Pool{clusters: map[string]*Handle{}, opened: make(chan struct{}, 1), tried: map[string]chan struct{}{}}
+	return &Pool{
+		clusters: map[string]*Handle{}, opened: make(chan struct{}, 1), tried: map[string]chan struct{}{},
+		leaving: map[string]bool{}, placing: map[string]int{},
+	}
+}
+
+// Place says whether a tenant may be placed on the cluster. If so, the cluster is not let go before placed is called, by
+// when the tenant's status must tell where it is.
+func (p *Pool) Place(name string) (placed func(), ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.leaving[name] {
+		return func() {}, false
+	}
+	p.placing[name]++
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.placing[name]--; p.placing[name] == 0 {
+			delete(p.placing, name)
+		}
+	}), true
+}
+
+// Leaving says whether the cluster is being deleted, so that no tenant may be placed on it.
+func (p *Pool) Leaving(name string) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.leaving[name]
+}
+
+// leave keeps new tenants off the cluster, and says whether one is being placed on it just now.
+func (p *Pool) leave(name string) (placing bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.leaving[name] = true
+	return p.placing[name] > 0
 }
 
 // AwaitFirstAttempt waits until the operator has tried to open the cluster once since it started. Before that, the
@@ -124,6 +162,7 @@ func (p *Pool) remove(name string) {
 	p.mu.Lock()
 	before := p.clusters[name]
 	delete(p.clusters, name)
+	delete(p.leaving, name)
 	p.mu.Unlock()
 	retire(before)
 }

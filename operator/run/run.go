@@ -116,7 +116,8 @@ func register(ctx context.Context, mgr ctrl.Manager, clusters *cluster.Pool, o O
 	}
 	opened := make(chan event.TypedGenericEvent[*v1alpha1.DatabaseCluster])
 	databases := &cluster.Reconciler{
-		Client: mgr.GetClient(), Secrets: mgr.GetAPIReader(), Pool: clusters, Namespace: o.Namespace, Opened: opened, AfterStep: o.AfterStep,
+		Client: mgr.GetClient(), Uncached: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("circle15-operator"), Pool: clusters,
+		Namespace: o.Namespace, Opened: opened, AfterStep: o.AfterStep,
 	}
 	if err := databases.SetupWithManager(mgr); err != nil {
 		return err

@@ -24,10 +24,11 @@ func (r *Reconciler) place(ctx context.Context, s *scope) error {
 		if err := r.awaitClusters(ctx); err != nil {
 			return err
 		}
-		name, err := r.choose(ctx, s.tenant)
+		name, placed, err := r.choose(ctx, s.tenant)
 		if err != nil {
 			return err
 		}
+		defer placed()
 		st.Cluster = name
 		st.Phase = v1alpha1.PhaseProvisioning
 		if err := status.Patch(ctx, r.Client, s.tenant, s.before, st); err != nil {
@@ -74,11 +75,12 @@ func (r *Reconciler) awaitClusters(ctx context.Context) error {
 }
 
 // choose fails where one of the candidates cannot be asked: it may hold the tenant's retained schema, and an empty one
-// elsewhere would look like lost data.
-func (r *Reconciler) choose(ctx context.Context, t *v1alpha1.Tenant) (string, error) {
+// elsewhere would look like lost data. A cluster that is being deleted takes no tenants, and if it holds this one's
+// schema, no other does. Until placed is called, the cluster chosen is not let go.
+func (r *Reconciler) choose(ctx context.Context, t *v1alpha1.Tenant) (name string, placed func(), err error) {
 	candidates, err := r.candidates(t.Spec.Database)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	// One at a time: what one takes, the next must see.
 	r.places.choosing.Lock()
@@ -91,21 +93,36 @@ func (r *Reconciler) choose(ctx context.Context, t *v1alpha1.Tenant) (string, er
 		}
 		held, free, err := room(ctx, handle, tenant.Name(t.Name))
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		if held { // a retained schema, or one whose object lost its status
-			return name, nil
+			return r.placeOn(name)
 		}
-		if free -= r.places.taken(name, t.Name); free > most {
+		if free -= r.places.taken(name, t.Name); free > most && !r.Clusters.Leaving(name) {
 			best, most = name, free
 		}
 	}
 	if best == "" {
-		return "", stall("NoCapacity",
+		return "", nil, stall("NoCapacity",
 			"no prepared database cluster that fits spec.database has room; raise spec.capacity of one, or add a DatabaseCluster")
 	}
-	r.places.take(best, t.Name)
-	return best, nil
+	if name, placed, err = r.placeOn(best); err == nil {
+		r.places.take(best, t.Name)
+	}
+	return name, placed, err
+}
+
+func (r *Reconciler) placeOn(name string) (_ string, placed func(), err error) {
+	placed, ok := r.Clusters.Place(name)
+	if !ok {
+		return "", nil, beingDeleted(name)
+	}
+	return name, placed, nil
+}
+
+func beingDeleted(clusterName string) error {
+	return stall("ClusterBeingDeleted", "the DatabaseCluster %q is being deleted and takes no Tenants; create it again when it is gone, "+
+		"or ask for another in spec.database", clusterName)
 }
 
 // places are the tenants that were given a cluster and are not yet counted there.
@@ -149,6 +166,9 @@ func (r *Reconciler) candidates(p *v1alpha1.Placement) ([]string, error) {
 	if p != nil && p.Cluster != "" {
 		if _, err := r.Clusters.Get(p.Cluster); err != nil {
 			return nil, stall("ClusterNotPrepared", "spec.database.cluster %q is no prepared DatabaseCluster", p.Cluster)
+		}
+		if r.Clusters.Leaving(p.Cluster) {
+			return nil, beingDeleted(p.Cluster)
 		}
 		return []string{p.Cluster}, nil
 	}

@@ -4,6 +4,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// ClusterFinalizer keeps a DatabaseCluster while Tenants are placed on it.
+const ClusterFinalizer = "circle15.dev/database-cluster"
+
 // DatabaseClusterSpec says how to reach a PostgreSQL and how many tenants it may hold.
 type DatabaseClusterSpec struct {
 	// ConnectionSecret names the Secret, in the operator's namespace, that holds the connection URL of the role
@@ -47,6 +50,7 @@ type SecretKey struct {
 const (
 	ConditionReachable = "Reachable" // the operator could log in and the server's version is supported
 	ConditionPrepared  = "Prepared"  // roles and control schema are in place
+	ConditionInUse     = "InUse"     // it was deleted, and Tenants that are placed on it keep it; the message names them
 )
 
 // DatabaseClusterStatus is what the operator found.
@@ -67,7 +71,8 @@ type DatabaseClusterStatus struct {
 	Tenants int32 `json:"tenants"`
 }
 
-// DatabaseCluster is a PostgreSQL server (15 to 18) on which tenants are placed. For example:
+// DatabaseCluster is a PostgreSQL server (15 to 18) on which tenants are placed. One that is deleted takes no new tenants,
+// and is kept until those on it are deleted. For example:
 //
 //	apiVersion: circle15.dev/v1alpha1
 //	kind: DatabaseCluster
