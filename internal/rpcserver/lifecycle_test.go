@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	registryv1 "circle15.dev/api/registry/v1"
 	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/rpcserver"
+	"circle15.dev/internal/testenv"
 )
 
 // held is a registry whose GetStation waits until it is let go.
@@ -45,7 +47,7 @@ func TestADrainLetsRequestsInFlightEnd(t *testing.T) {
 	<-arrived
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.stop() }()
-	waitFor(t, "the listener to close", func() bool {
+	testenv.Await(t, "the listener to close", func() bool {
 		_, err := http.Get("http://" + s.HTTPAddr() + "/healthz") //nolint:bodyclose // no answer is wanted
 		return err != nil
 	})
@@ -99,17 +101,63 @@ func request(t *testing.T, address string) *http.Request {
 	return r
 }
 
-func TestADrainingServerIsUnreadyAndStillAnswers(t *testing.T) {
+func TestADrainingServerIsUnreadyAndStillAnswersUntilItIsToldAgainToStop(t *testing.T) {
 	o := options(echoing())
-	o.Drain.Delay = 300 * time.Millisecond
+	hurry := make(chan struct{})
+	o.Drain.Delay, o.Drain.Hurry = time.Hour, hurry
 	s := start(t, o)
 	if got := s.send("GET", "/readyz", "", nil); got.status != 200 {
 		t.Fatalf("before: status %d", got.status)
 	}
-	go func() { _ = s.stop() }()
-	waitFor(t, "the server to turn unready", func() bool { return s.send("GET", "/readyz", "", nil).status == 503 })
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.stop() }()
+	testenv.Await(t, "the server to turn unready", func() bool { return s.send("GET", "/readyz", "", nil).status == 503 })
 	if got := s.send("GET", stations+"/"+someID, "", nil); got.status != 200 {
 		t.Errorf("a request in the delay: status %d", got.status)
+	}
+	select {
+	case err := <-stopped:
+		t.Fatalf("stopped before the end of the delay: %v", err)
+	default:
+	}
+	close(hurry)
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// One door broke; the others are given the delay too, unless the server is told to stop.
+func TestTheDelayAfterADoorBrokeEndsWhenTheServerIsToldToStop(t *testing.T) {
+	o := options(echoing())
+	o.Drain.Delay = time.Hour
+	server, err := rpcserver.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Run(ctx) }()
+	answers := func(status int) func() bool {
+		return func() bool {
+			w := httptest.NewRecorder()
+			server.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+			return w.Code == status
+		}
+	}
+	testenv.Await(t, "the server to be ready", answers(http.StatusOK))
+	server.Close() // takes the listeners away
+	testenv.Await(t, "the server to turn unready", answers(http.StatusServiceUnavailable))
+	select {
+	case err := <-stopped:
+		t.Fatalf("stopped before the end of the delay: %v", err)
+	default:
+	}
+	stop()
+	if err := <-stopped; err == nil {
+		t.Error("a broken door is no error")
 	}
 }
 
@@ -133,9 +181,9 @@ func TestReadinessFollowsTheChecksAndTellsNoReason(t *testing.T) {
 			return got.status == status && body.Checks["database"] == state
 		}
 	}
-	waitFor(t, "readiness", check(200, "ok"))
+	testenv.Await(t, "readiness", check(200, "ok"))
 	fails.Store(true)
-	waitFor(t, "unreadiness", check(503, "failing"))
+	testenv.Await(t, "unreadiness", check(503, "failing"))
 	if got := s.send("GET", "/healthz", "", nil); got.status != 200 {
 		t.Errorf("alive, but status %d", got.status)
 	}
@@ -181,16 +229,4 @@ func kindOf(err error) apierr.Kind {
 		return e.Kind
 	}
 	return apierr.Kind(outcomeOf(err).kind)
-}
-
-// waitFor asks until the condition holds.
-func waitFor(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !condition() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited 20 s for %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }

@@ -22,6 +22,7 @@ import (
 
 	registryv1 "circle15.dev/api/registry/v1"
 	"circle15.dev/internal/telemetry"
+	"circle15.dev/internal/testenv"
 )
 
 // lines are the log lines that a server wrote.
@@ -201,7 +202,7 @@ func TestACallIsOneServerSpanThatJoinsItsParentAndHoldsItsChildren(t *testing.T)
 	if _, err := registryv1.NewRegistryServiceClient(s.conn()).GetStation(ctx, &registryv1.GetStationRequest{Id: someID}); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "four spans", func() bool { return len(recorder.Ended()) >= 4 })
+	testenv.Await(t, "four spans", func() bool { return len(recorder.Ended()) >= 4 })
 	var names []string
 	servers := map[trace.SpanID]bool{}
 	for _, span := range recorder.Ended() {

@@ -51,6 +51,7 @@ type Options struct {
 type Drain struct {
 	Delay   time.Duration // between turning unready and closing the listeners, for balancers to notice
 	Timeout time.Duration // for the requests in flight after that
+	Hurry   <-chan struct{} // closed when the server is told again to stop, which ends the delay; nil for never
 }
 
 // Server is the doors of one process.
@@ -193,8 +194,9 @@ func (s *Server) AdminAddr() string {
 	return s.listeners.admin.Addr().String()
 }
 
-// Run serves until ctx ends, then drains: it turns unready, waits for balancers to notice, lets the requests in flight
-// end and closes. It returns an error where a door broke or requests had to be cut off.
+// Run serves until ctx ends, then drains: it turns unready, waits for balancers to notice (Drain.Hurry ends that wait),
+// lets the requests in flight end and closes. It returns an error where a door broke, which drains the others, or where
+// requests had to be cut off.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.Listen(ctx); err != nil {
 		return err
@@ -207,9 +209,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	select {
 	case <-ctx.Done():
-		return s.drain(ctx)
+		return s.drain(ctx, nil)
 	case err := <-broken:
-		return errors.Join(err, s.drain(ctx))
+		return errors.Join(err, s.drain(ctx, ctx.Done()))
 	}
 }
 
@@ -229,12 +231,20 @@ func serveHTTP(server *http.Server, l net.Listener) error {
 	return nil
 }
 
-// drain stops the doors. The admin listener goes last, so that the drain can be watched.
-func (s *Server) drain(ctx context.Context) error {
+// drain stops the doors. The admin listener goes last, so that the drain can be watched. Where nobody has told the server
+// to stop yet, told is closed when somebody does, which ends the delay too.
+func (s *Server) drain(ctx context.Context, told <-chan struct{}) error {
 	s.draining.Store(true)
 	s.health.Shutdown()
 	s.options.Logger.Info("draining", "delay", s.options.Drain.Delay, "timeout", s.options.Drain.Timeout)
-	time.Sleep(s.options.Drain.Delay)
+	delay := time.NewTimer(s.options.Drain.Delay)
+	defer delay.Stop()
+	select {
+	case <-delay.C:
+	case <-s.options.Drain.Hurry:
+		s.options.Logger.Info("draining without delay: told again to stop")
+	case <-told:
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.Drain.Timeout)
 	defer cancel()
 	grpcDone := make(chan error, 1)

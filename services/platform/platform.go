@@ -30,6 +30,7 @@ type Options struct {
 	// Replica is a name that no other process has. Under it this one tells the database clusters which versions of the
 	// tenants' policies it decides by, for the operator to read; empty: it does not.
 	Replica string
+	Hurry   <-chan struct{} // closed when the process is told again to stop: the drain waits for no balancer; nil for never
 	Logger  *slog.Logger
 }
 
@@ -130,7 +131,7 @@ func (p *Platform) serverOptions(o Options, services []rpcserver.Service, v *aut
 		Admin:        c.Admin,
 		Checks:       []rpcserver.Check{{Name: "database", Test: p.db.Ping}},
 		Limits:       c.ServerLimits(),
-		Drain:        rpcserver.Drain{Delay: c.Drain.Delay, Timeout: c.Drain.Timeout},
+		Drain:        rpcserver.Drain{Delay: c.Drain.Delay, Timeout: c.Drain.Timeout, Hurry: o.Hurry},
 		Logger:       o.Logger,
 		Registerer:   p.telemetry.Registry,
 		Tracing:      p.telemetry.Tracing,

@@ -5,9 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +19,8 @@ func newServeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [registry | visits | cases | activities | reporting | iam | all]...",
 		Short: "Serve the platform, or some of its services, on an existing PostgreSQL",
-		Long: "Serve the platform's services over REST and gRPC until SIGTERM or SIGINT, then drain.\n\n" +
+		Long: "Serve the platform's services over REST and gRPC until SIGTERM or SIGINT, then drain. A second signal ends the delay\n" +
+			"before the listeners close (drain.delay), a third one the process.\n\n" +
 			"Settings come from the defaults, a file (--config), the environment and the flags, each before the one after it;\n" +
 			"\"circle15 config\" shows what they come to. A database and an issuer of tokens must be set.",
 		Example: "  CIRCLE15_DATABASE_URL=postgres://… circle15 serve --config circle15.yaml\n" +
@@ -32,9 +31,9 @@ func newServeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
-			defer stop()
-			return serve(ctx, c, services)
+			ctx, hurry, release := stops(cmd.Context())
+			defer release()
+			return serve(ctx, hurry, c, services)
 		},
 	}
 	config.AddFlags(cmd.Flags())
@@ -45,7 +44,7 @@ func newServeCommand() *cobra.Command {
 // allocates for every request, so 400 trades some 35 MiB for less time in the collector. GOGC overrides it.
 const collectAt = 400
 
-func serve(ctx context.Context, c config.Config, services []string) error {
+func serve(ctx context.Context, hurry <-chan struct{}, c config.Config, services []string) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
@@ -53,7 +52,7 @@ func serve(ctx context.Context, c config.Config, services []string) error {
 	if err != nil {
 		return err
 	}
-	o := platform.Options{Config: c, Services: services, Replica: replicaName(), Logger: logger}
+	o := platform.Options{Config: c, Services: services, Replica: replicaName(), Hurry: hurry, Logger: logger}
 	if c.BuiltinIssuer != "" {
 		if o.Issuer, err = issuer.Load(c.BuiltinIssuer); err != nil {
 			return fmt.Errorf("the built-in issuer in %s: %w", c.BuiltinIssuer, err)
