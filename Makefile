@@ -41,7 +41,7 @@ build: ## Compile the binaries into bin/.
 	@go build -o $(BIN)/ ./services/cmd/... ./operator/cmd/...
 
 .PHONY: test
-test: lint check-generated check-chart unit lab-e2e ## Everything that CI checks.
+test: lint check-generated check-chart check-tiltfile unit lab-e2e ## Everything that CI checks.
 
 ##@ Single checks
 
@@ -83,6 +83,11 @@ $(SCHEMAS)/_definitions.json: internal/tools/kubernetes/go.mod internal/tools/de
 	swagger=$(call module,kubernetes,k8s.io/kubernetes)/api/openapi-spec/swagger.json; \
 	cd internal/tools/chart && go run ./schemas "$$swagger" $(CURDIR)/$(SCHEMAS) $(CURDIR)/charts/circle15/crds/*.yaml \
 		"$$gateway/gateway.networking.k8s.io_httproutes.yaml" "$$prometheus/monitoring.coreos.com_servicemonitors.yaml"
+.PHONY: check-tiltfile
+check-tiltfile: $(HELM) ## Run the Tiltfile against stand-ins of Tilt's functions.
+	$(call say,checking the Tiltfile)
+	@cd internal/tools/tilt && go test -count=1 .
+
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for a minute each.
 	@for target in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs grep -HoE '^func Fuzz[A-Za-z0-9]+' | sed 's/:func /:/'); do \
@@ -111,10 +116,13 @@ IMAGE ?= circle15.dev/circle15:dev
 IMAGE_LOAD ?= docker load --input
 VERSION ?= dev
 
-.PHONY: image
-image: ## Pack both binaries into IMAGE without a container engine, and load it with IMAGE_LOAD (DEV=1: with live update).
-	$(call say,packing $(IMAGE))
+.PHONY: binaries
+binaries: ## Compile both binaries, static and small, into .cache/image/.
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X circle15.dev/internal/version.Version=$(VERSION)' -o .cache/image/ ./services/cmd/circle15 ./operator/cmd/circle15-operator
+
+.PHONY: image
+image: binaries ## Pack both binaries into IMAGE without a container engine, and load it with IMAGE_LOAD (DEV=1: with live update).
+	$(call say,packing $(IMAGE))
 	@$(if $(DEV),cd internal/tools/image && CGO_ENABLED=0 go build -o $(CURDIR)/.cache/image/rerun ./dev && cp $(CURDIR)/.cache/image/rerun $(CURDIR)/.cache/image/tar)
 	@cd internal/tools/image && go run . $(IMAGE) $(CURDIR)/.cache/image/circle15-image.tar \
 		$(addprefix $(CURDIR)/.cache/image/,circle15 circle15-operator $(if $(DEV),rerun tar))
@@ -179,7 +187,11 @@ $(KUBE_SCORE): internal/tools/score/go.mod
 
 $(HELM): internal/tools/chart/go.mod
 	$(call say,building helm and kubeconform and helm-docs)
-	@mkdir -p $(TOOLS) && cd internal/tools/chart && go build -o $(TOOLS)/ tool && touch $@
+	@mkdir -p $(TOOLS) && cd internal/tools/chart && go build -ldflags '$(HELM_KUBE_VERSION)' -o $(TOOLS)/ tool && touch $@
+
+# Helm's releases are stamped with the Kubernetes that `helm template` renders for; without, it is 1.20.
+helm_values := helm.sh/helm/v3/pkg/chartutil
+HELM_KUBE_VERSION := -X $(helm_values).k8sVersionMajor=1 -X $(helm_values).k8sVersionMinor=$(word 2,$(subst ., ,$(KUBE_VERSION)))
 
 .PHONY: clean
 clean: ## Remove what this Makefile built (not the demo data).

@@ -112,5 +112,7 @@ func configure(image v1.Image, entrypoint string) (v1.Image, error) {
 	config.OS, config.Architecture = "linux", runtime.GOARCH
 	config.Config.Entrypoint = []string{entrypoint}
 	config.Config.User = user
+	// The binaries are found by their names alone, as Tilt calls tar.
+	config.Config.Env = []string{"PATH=/"}
 	return mutate.ConfigFile(image, config)
 }
