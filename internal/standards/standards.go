@@ -44,7 +44,13 @@ type Pack struct {
 	Lists   []List
 }
 
-// For is the pack in force for the tenant of the request. Every tenant uses the default pack as yet.
+// ID names the pack and its version, as a tenant asks for it: "china-2021.1".
+func (p *Pack) ID() string { return p.Name + "-" + p.Version }
+
+// Known are the ids of the packs that this release has, the default one first.
+func Known() []string { return []string{defaultPack().ID()} }
+
+// For is the pack in force for the tenant of the request. There is one pack as yet, and no tenant can ask for another.
 func For(context.Context) *Pack { return defaultPack() }
 
 // Check says whether the code in the field of a request is one of the list in force. Errors: Invalid.

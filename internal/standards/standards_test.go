@@ -80,6 +80,12 @@ func TestMeasuresOfThePackAreThoseOfTheReportAndHaveUnits(t *testing.T) {
 	}
 }
 
+func TestThePackInForceIsAmongTheKnownOnes(t *testing.T) {
+	if id := standards.For(context.Background()).ID(); id != "china-2021.1" || !slices.Contains(standards.Known(), id) {
+		t.Errorf("%s is in force; known are %v", id, standards.Known())
+	}
+}
+
 func TestABadPackIsRefused(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty":              "",

@@ -7,14 +7,18 @@ import (
 	"circle15.dev/internal/tenant"
 )
 
-// Counts are the rows of a tenant that quotas bound.
+// Counts are the rows of a tenant that quotas bound: stations in operation, workers in service, residents.
 type Counts struct {
 	Stations, Staff, Residents int
 }
 
+// today is the day in China. What ends today counts no more, here as in the services.
+const today = `(now() AT TIME ZONE interval '8 hours')::date`
+
 // Counts counts them.
 func (p *Provisioner) Counts(ctx context.Context, name tenant.Name) (Counts, error) {
-	const sql = `SELECT (SELECT count(*) FROM %[1]s WHERE closed_date IS NULL), (SELECT count(*) FROM %[2]s WHERE end_date IS NULL),
+	const sql = `SELECT (SELECT count(*) FROM %[1]s WHERE closed_date IS NULL OR closed_date > ` + today + `),
+		(SELECT count(*) FROM %[2]s WHERE end_date IS NULL OR end_date > ` + today + `),
 		(SELECT count(*) FROM %[3]s)`
 	schema := name.Schema()
 	var c Counts

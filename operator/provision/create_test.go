@@ -128,12 +128,12 @@ func TestCreateBringsAnExistingTenantIntoLineWithItsSpec(t *testing.T) {
 	spec := testenv.NextSpec(t)
 	create(t, p, spec)
 	quota := int32(43)
-	spec.DisplayNameZh, spec.Quotas.Stations, spec.StandardsPack = "新名", &quota, "hainan-2024"
+	spec.DisplayNameZh, spec.Quotas.Stations, spec.StandardsPack = "新名", &quota, "china-2021.1"
 	r := create(t, p, spec)
 	if diff := cmp.Diff([]string{"register"}, r.Did); diff != "" {
 		t.Error(diff)
 	}
-	if r.Tenant.DisplayNameZh != "新名" || *r.Tenant.Quotas.Stations != 43 || r.Tenant.StandardsPack != "hainan-2024" {
+	if r.Tenant.DisplayNameZh != "新名" || *r.Tenant.Quotas.Stations != 43 || r.Tenant.StandardsPack != "china-2021.1" {
 		t.Errorf("got %+v", r.Tenant)
 	}
 }

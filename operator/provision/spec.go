@@ -2,12 +2,14 @@ package provision
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"circle15.dev/internal/divisions"
+	"circle15.dev/internal/standards"
 	"circle15.dev/internal/tenant"
 )
 
@@ -65,7 +67,7 @@ type Spec struct {
 	DivisionCode   string      // immutable; six digits of GB/T 2260, unique among the tenants that are not retained
 	Cluster        string      // immutable; empty: DefaultCluster
 	Quotas         Quotas
-	StandardsPack  string // empty: the platform's default
+	StandardsPack  string // one of standards.Known; empty: the platform's default
 	DeletionPolicy DeletionPolicy
 	Policy         Policy
 	Suspend        *bool // nil: a suspended tenant stays suspended, another becomes active
@@ -93,8 +95,9 @@ func (s *Spec) normalize() error {
 	if err := checkText("displayNameEn", s.DisplayNameEn, false); err != nil {
 		return err
 	}
-	if err := checkText("standardsPack", s.StandardsPack, false); err != nil {
-		return err
+	if s.StandardsPack != "" && !slices.Contains(standards.Known(), s.StandardsPack) {
+		return refuseField(InvalidSpec, "standardsPack", "there is no pack %q; this release has %s",
+			s.StandardsPack, strings.Join(standards.Known(), ", "))
 	}
 	if err := s.Quotas.check(); err != nil {
 		return err

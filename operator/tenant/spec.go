@@ -11,8 +11,11 @@ import (
 )
 
 // checkSpec stalls on what can be known to be wrong from the object alone and admission cannot know: rules about
-// permissions that do not exist, and grants that do not go with their roles.
+// permissions that do not exist, grants that do not go with their roles, and more stations than the quota allows.
 func checkSpec(_ context.Context, s *scope) error {
+	if err := checkStationQuota(s); err != nil {
+		return err
+	}
 	policy := &s.tenant.Spec.Policy
 	for i, r := range policy.Rules {
 		if !authz.Sensible(r.Resource, r.Action, authz.Level(r.Level)) {
@@ -31,6 +34,21 @@ func checkSpec(_ context.Context, s *scope) error {
 		case !byStation && g.Station != "":
 			return stall("InvalidSpec", "spec.policy.grants[%d]: the role %s is not about a station; leave station out", i, g.Role)
 		}
+	}
+	return nil
+}
+
+// checkStationQuota refuses a new tenant whose own stations are too many, before anything is made. Of a tenant that has
+// stations already, those still to be created are checked when it comes to that: a quota that is lowered closes none.
+func checkStationQuota(s *scope) error {
+	spec := &s.tenant.Spec
+	most, from := spec.Quotas.Stations, spec.Stations.FromDivisions
+	if s.before.ReadyTime != nil || most == nil || from == "" || from == v1alpha1.StationsNone {
+		return nil
+	}
+	if n := len(stationsOf(spec.DivisionCode, from)); n > int(*most) {
+		return stall(string(provision.QuotaExceeded), "spec.stations.fromDivisions: %s of %s has %d stations, and spec.quotas.stations is %d; "+
+			"raise the quota, or ask for fewer stations", from, spec.DivisionCode, n, *most)
 	}
 	return nil
 }

@@ -87,10 +87,11 @@ type TenantSpec struct {
 	// +kubebuilder:default={fromDivisions: none}
 	Stations StationsSpec `json:"stations,omitzero"`
 
-	// StandardsPack is the versioned pack of labels, tiers, domains and forms; the platform's default where it is absent.
+	// StandardsPack is the versioned pack of labels, tiers and domains whose codes the tenant's records use; china-2021.1
+	// where it is absent. This release has no other.
 	//
 	// +optional
-	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Enum=china-2021.1
 	StandardsPack string `json:"standardsPack,omitempty"`
 
 	// Policy is laid over the standard roles, for example {grants: [{subject: zhang.wei, role: bureau_admin}]}.
@@ -99,7 +100,7 @@ type TenantSpec struct {
 	Policy PolicyOverlay `json:"policy,omitzero"`
 
 	// Quotas bound what the tenant may use, for example {stations: 43, staff: 129, requestsPerSecond: 200}; absent is
-	// unlimited.
+	// unlimited. The services refuse what goes beyond within a second of a change; what is there already stays.
 	//
 	// +optional
 	Quotas Quotas `json:"quotas,omitzero"`
@@ -240,12 +241,18 @@ type Rule struct {
 
 // Quotas bound what a tenant may use.
 type Quotas struct {
+	// Stations in operation. Those of spec.stations count: more than the quota are not created.
+	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Stations *int32 `json:"stations,omitempty"`
+	// Staff are the workers in service.
+	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Staff *int32 `json:"staff,omitempty"`
+	// Residents that are registered, over all households.
+	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Residents *int32 `json:"residents,omitempty"`
