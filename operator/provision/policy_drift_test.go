@@ -55,6 +55,8 @@ func TestAPolicyChangedByHandIsSeenAndRepaired(t *testing.T) {
 		"a rule that reaches further":            `UPDATE {schema}.role_rules SET level = 'tenant' WHERE role = 'social_worker' AND resource = 'residents'`,
 		"a rule added to a standard role":        `INSERT INTO {schema}.role_rules VALUES ('volunteer_coordinator', 'grants', 'create', 'tenant')`,
 		"all rules gone":                         `DELETE FROM {schema}.role_rules`,
+		"all rules truncated":                    `TRUNCATE {schema}.role_rules`,
+		"the whole policy truncated":             `TRUNCATE {schema}.roles CASCADE`,
 		"a standard role gone with its rules":    `DELETE FROM {schema}.roles WHERE name = 'auditor'`,
 		"a standard role that others may change": `UPDATE {schema}.roles SET standard = false WHERE name = 'bureau_admin'`,
 		"a role of another name":                 `UPDATE {schema}.roles SET title_zh = '坏' WHERE name = 'bureau_admin'`,
