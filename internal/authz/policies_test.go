@@ -2,6 +2,7 @@ package authz_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -98,20 +99,13 @@ func (w *world) wantAllowed(p *authz.Policies, subject, resource, action string)
 	return scope
 }
 
-// within waits until the replica answers with the kind of error (or allows, for ""), for a second at most.
-func (w *world) within(p *authz.Policies, kind apierr.Kind, subject, resource, action string) {
+// await waits until the replica answers with the kind of error (or allows, for "").
+func (w *world) await(p *authz.Policies, kind apierr.Kind, subject, resource, action string) {
 	w.Helper()
-	began := time.Now()
-	for {
-		asked := time.Now()
+	testenv.Await(w, fmt.Sprintf("%s %s:%s is answered with %q", subject, resource, action, kind), func() bool {
 		_, err := w.may(p, subject, resource, action)
-		if (err == nil && kind == "") || (err != nil && apierr.KindOf(err) == kind) {
-			return
-		}
-		if asked.Sub(began) > time.Second {
-			w.Fatalf("%s %s:%s asked a second later: got %v, want %q", subject, resource, action, err, kind)
-		}
-	}
+		return (err == nil && kind == "") || (err != nil && apierr.KindOf(err) == kind)
+	})
 }
 
 func TestGrantsOfTheTenantDecide(t *testing.T) {
@@ -150,41 +144,41 @@ func TestATokenOfAnotherTenantIsDenied(t *testing.T) {
 	}
 }
 
-func TestAChangeCountsOnEveryReplicaWithinASecond(t *testing.T) {
+func TestAChangeCountsOnEveryReplica(t *testing.T) {
 	w := newWorld(t)
 	replicas := []*authz.Policies{w.replica(), w.replica()}
 	for _, p := range replicas {
-		w.within(p, apierr.Denied, "zhou", "cases", "get")
+		w.await(p, apierr.Denied, "zhou", "cases", "get")
 	}
 	w.grant("zhou", "bureau_admin")
 	for _, p := range replicas {
-		w.within(p, "", "zhou", "cases", "get")
+		w.await(p, "", "zhou", "cases", "get")
 	}
 	w.revoke("zhou")
 	for _, p := range replicas {
-		w.within(p, apierr.Denied, "zhou", "cases", "get")
+		w.await(p, apierr.Denied, "zhou", "cases", "get")
 	}
 	w.grant("zhou", "bureau_admin")
 	w.exec(`DELETE FROM {tenant}.role_rules WHERE role = 'bureau_admin' AND resource = 'cases'`)
 	for _, p := range replicas {
-		w.within(p, "", "zhou", "visits", "get")
-		w.within(p, apierr.Denied, "zhou", "cases", "get")
+		w.await(p, "", "zhou", "visits", "get")
+		w.await(p, apierr.Denied, "zhou", "cases", "get")
 	}
 }
 
 func TestAFreshGrantCountsForTheVeryNextRequest(t *testing.T) {
 	w := newWorld(t)
 	p := w.replica()
-	w.within(p, apierr.Denied, "zhou", "cases", "get")
+	w.await(p, apierr.Denied, "zhou", "cases", "get")
 	for range 50 {
 		w.grant("zhou", "bureau_admin")
 		w.wantAllowed(p, "zhou", "cases", "get")
 		w.revoke("zhou")
-		w.within(p, apierr.Denied, "zhou", "cases", "get")
+		w.await(p, apierr.Denied, "zhou", "cases", "get")
 	}
 }
 
-func TestARevocationCountsWithinASecondThoughNoNotificationCame(t *testing.T) {
+func TestARevocationCountsThoughNoNotificationCame(t *testing.T) {
 	w := newWorld(t)
 	w.grant("zhou", "bureau_admin")
 	p := w.replica()
@@ -193,7 +187,7 @@ func TestARevocationCountsWithinASecondThoughNoNotificationCame(t *testing.T) {
 		SET search_path = {tenant} AS $$ BEGIN UPDATE policy_version SET version = version + 1; RETURN NULL; END $$`)
 	w.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'listen ' || $1`, authz.Channel)
 	w.revoke("zhou")
-	w.within(p, apierr.Denied, "zhou", "cases", "get")
+	w.await(p, apierr.Denied, "zhou", "cases", "get")
 }
 
 func TestAnUnreachableDatabaseDecidesNothing(t *testing.T) {
@@ -202,7 +196,7 @@ func TestAnUnreachableDatabaseDecidesNothing(t *testing.T) {
 	p, db := w.replicaWithDB()
 	w.wantAllowed(p, "zhou", "cases", "get")
 	db.Close()
-	w.within(p, apierr.Unavailable, "zhou", "cases", "get")
+	w.await(p, apierr.Unavailable, "zhou", "cases", "get")
 }
 
 func TestASuspendedTenantIsRefusedBeforeItsPolicyIsRead(t *testing.T) {
@@ -211,7 +205,7 @@ func TestASuspendedTenantIsRefusedBeforeItsPolicyIsRead(t *testing.T) {
 	if _, err := testenv.Provisioned(t).Provisioner.Suspend(t.Context(), w.tenant); err != nil {
 		t.Fatal(err)
 	}
-	w.within(w.replica(), apierr.Suspended, "zhou", "cases", "get")
+	w.await(w.replica(), apierr.Suspended, "zhou", "cases", "get")
 }
 
 func TestATenantMadeAgainDoesNotInheritGrants(t *testing.T) {
@@ -224,7 +218,7 @@ func TestATenantMadeAgainDoesNotInheritGrants(t *testing.T) {
 	w.tenant = spec.Name
 	p := w.replica()
 	w.grant("zhou", "bureau_admin")
-	w.within(p, "", "zhou", "cases", "get")
+	w.await(p, "", "zhou", "cases", "get")
 	if err := provisioner.Delete(t.Context(), spec.Name); err != nil {
 		t.Fatal(err)
 	}
@@ -232,37 +226,45 @@ func TestATenantMadeAgainDoesNotInheritGrants(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = provisioner.Delete(context.Background(), spec.Name) })
-	w.within(p, apierr.Denied, "zhou", "cases", "get")
+	w.await(p, apierr.Denied, "zhou", "cases", "get")
 }
 
-func TestManyRequestsNeverSeeAnOlderPolicyThanTheyMay(t *testing.T) {
+// Once a replica has refused by a newer policy, none of its requests is decided by an older one.
+func TestManyRequestsNeverSeeAnOlderPolicyThanOthersHaveSeen(t *testing.T) {
 	w := newWorld(t)
 	p := w.replica()
-	var revokedAt atomic.Int64 // when the revocation was committed; 0 while granted
+	var phase atomic.Int64 // odd from the first refusal after a revocation to the next grant
 	var readers sync.WaitGroup
 	ctx, stop := context.WithCancel(t.Context())
 	for range 4 {
 		readers.Go(func() {
+			pace := time.NewTicker(time.Millisecond)
+			defer pace.Stop()
 			for ctx.Err() == nil {
-				asked, revoked := time.Now().UnixNano(), revokedAt.Load()
+				before := phase.Load()
 				_, err := w.may(p, "zhou", "cases", "get")
-				if err == nil && revoked != 0 && asked-revoked > int64(time.Second) {
-					t.Errorf("allowed %s after the revocation", time.Duration(asked-revoked))
+				if err == nil && before%2 == 1 && phase.Load() == before {
+					t.Error("allowed after another request was refused for the revocation")
 				}
 				if err != nil && apierr.KindOf(err) != apierr.Denied {
 					t.Error(err)
 				}
-				time.Sleep(time.Millisecond)
+				<-pace.C
 			}
 		})
 	}
 	for range 10 {
-		revokedAt.Store(0)
 		w.grant("zhou", "bureau_admin")
-		w.within(p, "", "zhou", "cases", "get")
+		w.await(p, "", "zhou", "cases", "get")
 		w.revoke("zhou")
-		revokedAt.Store(time.Now().UnixNano())
-		w.within(p, apierr.Denied, "zhou", "cases", "get")
+		w.await(p, apierr.Denied, "zhou", "cases", "get")
+		phase.Add(1)
+		for range 100 { // time for the others to ask in
+			if _, err := w.may(p, "zhou", "cases", "get"); apierr.KindOf(err) != apierr.Denied {
+				t.Errorf("got %v, want a refusal", err)
+			}
+		}
+		phase.Add(1)
 	}
 	stop()
 	readers.Wait()

@@ -244,7 +244,7 @@ func TestTwoCorrectionsAtOnceDoNotCountTwice(t *testing.T) {
 
 // waitForALock returns when a transaction waits for another.
 func waitForALock(ctx context.Context, superuserURL string) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, testenv.Patience)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, superuserURL)
 	if err != nil {

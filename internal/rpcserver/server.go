@@ -49,8 +49,8 @@ type Options struct {
 
 // Drain is how a server stops.
 type Drain struct {
-	Delay   time.Duration // between turning unready and closing the listeners, for balancers to notice
-	Timeout time.Duration // for the requests in flight after that
+	Delay   time.Duration   // between turning unready and closing the listeners, for balancers to notice
+	Timeout time.Duration   // for the requests in flight after that
 	Hurry   <-chan struct{} // closed when the server is told again to stop, which ends the delay; nil for never
 }
 

@@ -16,12 +16,13 @@ import (
 	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/tenant"
 	"circle15.dev/internal/tenantdb"
+	"circle15.dev/internal/testenv"
 )
 
 // wantNothingLeft looks at the idle connections from below and at the server from above.
 func wantNothingLeft(t *testing.T, db *tenantdb.DB) {
 	t.Helper()
-	eventually(t, 5*time.Second, "all connections are given back", func() bool { return db.Stats()[0].Busy == 0 })
+	testenv.Await(t, "all connections are given back", func() bool { return db.Stats()[0].Busy == 0 })
 	states, err := db.IdleSessions(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +32,7 @@ func wantNothingLeft(t *testing.T, db *tenantdb.DB) {
 			t.Errorf("a connection is left with transaction status %c and role %s", s.TxStatus, s.Role)
 		}
 	}
-	eventually(t, 20*time.Second, "the server has ended all transactions of the app", func() bool {
+	testenv.Await(t, "the server has ended all transactions of the app", func() bool {
 		return adminValue(t, `select count(*) from pg_stat_activity where usename = 'circle15_app' and xact_start is not null`) == "0"
 	})
 }
@@ -60,7 +61,7 @@ func TestACancelledStatementLeavesNothing(t *testing.T) {
 	} {
 		ctx, cancel := context.WithCancel(in(t, n))
 		go func() {
-			eventually(t, 5*time.Second, "the statement is under way", func() bool {
+			testenv.Await(t, "the statement is under way", func() bool {
 				return adminValue(t, `select count(*) from pg_stat_activity where wait_event = 'PgSleep'`) != "0"
 			})
 			cancel()

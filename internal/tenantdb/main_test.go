@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -157,18 +156,6 @@ func openWith(t testing.TB, directory *tenantdb.Directory, change func(*tenantdb
 // in is a context of the tenant.
 func in(t testing.TB, n tenant.Name) context.Context {
 	return tenant.With(t.Context(), n)
-}
-
-// eventually waits until a condition holds, and fails after the limit.
-func eventually(t testing.TB, limit time.Duration, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(limit)
-	for !condition() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", limit, what)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
 }
 
 func wantKind(t testing.TB, err error, kind apierr.Kind) {

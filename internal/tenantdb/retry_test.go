@@ -6,13 +6,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/tenantdb"
+	"circle15.dev/internal/testenv"
 )
 
 // A migration changes the type of a column while its statements are prepared: "cached plan must not change result
@@ -204,7 +204,7 @@ func TestACommitOfUnknownOutcomeIsUnavailableAndNotTriedAgain(t *testing.T) {
 		create constraint trigger linger after insert on %[1]s.cases deferrable initially deferred
 		for each row when (new.title = 'linger') execute function %[1]s.linger();`, n.Schema())
 	go func() {
-		eventually(t, 5*time.Second, "the commit is under way", func() bool {
+		testenv.Await(t, "the commit is under way", func() bool {
 			return adminValue(t, `select count(pg_terminate_backend(pid)) from pg_stat_activity
 				where wait_event = 'PgSleep' and usename = 'circle15_app'`) != "0"
 		})

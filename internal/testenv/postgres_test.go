@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
-	"time"
 
 	"circle15.dev/internal/testenv"
 )
@@ -56,26 +55,12 @@ func TestTheServerEndsWithTheTestProcess(t *testing.T) {
 				}
 			}
 			_ = cmd.Wait()
-			await(t, "the server's end", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
-			await(t, "the removal of its files", func() bool {
+			testenv.Await(t, "the server's end", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
+			testenv.Await(t, "the removal of its files", func() bool {
 				_, err := os.Stat(socketDir)
 				return errors.Is(err, fs.ErrNotExist)
 			})
 		})
-	}
-}
-
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-deadline:
-			t.Fatalf("%s did not come", what)
-		case <-tick.C:
-		}
 	}
 }
 

@@ -187,20 +187,15 @@ func serve(b *testing.B, platform *testenv.Platform) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = process.Process.Signal(syscall.SIGTERM); _ = process.Wait() })
-	deadline := time.Now().Add(30 * time.Second)
-	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+	testenv.Await(b, "the platform is ready", func() bool {
 		response, err := http.Get("http://" + address + "/readyz")
-		if err == nil {
-			_, _ = io.Copy(io.Discard, response.Body)
-			_ = response.Body.Close()
+		if err != nil {
+			return false
 		}
-		if err == nil && response.StatusCode == http.StatusOK {
-			return
-		}
-		if time.Now().After(deadline) {
-			b.Fatalf("the platform did not become ready: %v", err)
-		}
-	}
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
 }
 
 func requests(b *testing.B, cities []city) [][]byte {

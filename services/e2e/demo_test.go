@@ -107,10 +107,9 @@ func TestTheDemo(t *testing.T) {
 	began := time.Now()
 	third := startDemo(t, folder, rest, grpc)
 	again := third.read("begins anew.")
-	took := time.Since(began)
-	t.Logf("the second start took %s", took)
-	if strings.Contains(again, "Importing") || took > 5*time.Second {
-		t.Errorf("the second start took %s and said:\n%s", took, again)
+	t.Logf("the second start took %s", time.Since(began)) // some seconds; what takes longer is said
+	if strings.Contains(again, "Importing") {
+		t.Errorf("the second start said:\n%s", again)
 	}
 	tryWhatItSays(t, again)
 	if err := third.end(os.Interrupt); err != nil {

@@ -3,6 +3,7 @@ package iam_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -133,15 +134,10 @@ func (s *scene) permissions(subject string) map[string]bool {
 	return held
 }
 
-// within waits, for a second at most, until the subject does or does not hold the permission.
-func (s *scene) within(subject, permission string, held bool) {
+// await waits until the subject does or does not hold the permission.
+func (s *scene) await(subject, permission string, held bool) {
 	s.Helper()
-	deadline := time.Now().Add(time.Second)
-	for s.permissions(subject)[permission] != held {
-		if time.Now().After(deadline) {
-			s.Fatalf("%s, a second later: %s held is not %v", subject, permission, held)
-		}
-	}
+	testenv.Await(s, fmt.Sprintf("%s holds %s: %v", subject, permission, held), func() bool { return s.permissions(subject)[permission] == held })
 }
 
 // call makes a REST call and reads the answer into out.

@@ -11,7 +11,7 @@ import (
 func TestWhoAmINamesTheCallersRolesAndWhatTheyPermit(t *testing.T) {
 	s := setup(t)
 	grant := s.grant("lin", "social_worker", s.station)
-	s.within("lin", "cases:get station", true)
+	s.await("lin", "cases:get station", true)
 
 	me := ok(s.client.WhoAmI(s.as("lin"), &iamv1.WhoAmIRequest{}))(t)
 	if me.GetSubject() != "lin" || me.GetDisplayName() != "名 lin" || me.GetTenant() != s.tenant.String() {

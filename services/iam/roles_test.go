@@ -74,22 +74,22 @@ func TestATenantsOwnRoleDecidesLikeAnyOther(t *testing.T) {
 	s := setup(t)
 	s.createRole(reader())
 	s.grant("wu", "case_reader", s.station)
-	s.within("wu", "cases:get station", true)
+	s.await("wu", "cases:get station", true)
 
 	updated := ok(s.client.UpdateRole(s.as("guard"), &iamv1.UpdateRoleRequest{Role: reader(rule("cases", authz.Any, iamv1.Level_LEVEL_OWN))}))(t)
 	if len(updated.GetRules()) != 1 {
 		t.Errorf("got %v", updated)
 	}
-	s.within("wu", "cases:get station", false)
-	s.within("wu", "cases:advance own", true)
-	s.within("wu", "activities:list tenant", false)
+	s.await("wu", "cases:get station", false)
+	s.await("wu", "cases:advance own", true)
+	s.await("wu", "activities:list tenant", false)
 }
 
 func TestAStationsRuleOnEverythingDoesNotReachRolesAndGrants(t *testing.T) {
 	s := setup(t)
 	s.createRole(reader(rule(authz.Any, authz.Any, iamv1.Level_LEVEL_STATION)))
 	s.grant("wu", "case_reader", s.station)
-	s.within("wu", "cases:void station", true)
+	s.await("wu", "cases:void station", true)
 	_, err := s.client.ListRoles(s.as("wu"), &iamv1.ListRolesRequest{})
 	refused(t, err, apierr.Denied, "")
 	_, err = s.client.CreateRoleGrant(s.as("wu"), create(&iamv1.RoleGrant{Subject: "friend", Role: "security_admin"}))
@@ -138,7 +138,7 @@ func TestNobodyChangesARoleThatTheyHold(t *testing.T) {
 	s := setup(t)
 	s.createRole(reader(rule("roles", authz.Any, iamv1.Level_LEVEL_TENANT)))
 	s.grant("wu", "case_reader", "")
-	s.within("wu", "roles:update tenant", true)
+	s.await("wu", "roles:update tenant", true)
 	_, err := s.client.UpdateRole(s.as("wu"), &iamv1.UpdateRoleRequest{
 		Role: reader(rule(authz.Any, authz.Any, iamv1.Level_LEVEL_TENANT)),
 	})
