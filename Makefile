@@ -130,8 +130,9 @@ image: binaries ## Pack both binaries into IMAGE without a container engine, and
 
 .PHONY: e2e
 e2e: image $(HELM) ## Install the chart on the cluster of KUBECONFIG and work with it (see operator/e2e).
+	@$(MAKE) --no-print-directory image DEV=1 IMAGE=$(IMAGE)-live
 	$(call say,end to end on Kubernetes)
-	@E2E_IMAGE=$(IMAGE) go test -tags e2e -count=1 -timeout 20m -v ./operator/e2e
+	@E2E_IMAGE=$(IMAGE) E2E_LIVE_IMAGE=$(IMAGE)-live go test -tags e2e -count=1 -timeout 20m -v ./operator/e2e
 
 # The lab stands beside the checkout on the project's own machines, and needs root.
 LAB := ../shared/cluster/cluster

@@ -1,9 +1,9 @@
 //go:build e2e
 
 // Package e2e installs the chart on a real Kubernetes, as a province would, and works with it. It needs KUBECONFIG, the
-// image in the node (E2E_IMAGE), what the cluster cannot do in E2E_HELM_SET (as in helm --set), kubectl and helm in PATH,
-// and a PostgreSQL that test and Pods reach: its administrator's URL in E2E_ADMIN_DATABASE_URL, or an address of this host
-// that Pods reach in E2E_HOST, on which the test starts one.
+// images in the node (E2E_IMAGE and, with live update, E2E_LIVE_IMAGE), what the cluster cannot do in E2E_HELM_SET (as in
+// helm --set), kubectl and helm in PATH, and a PostgreSQL that test and Pods reach: its administrator's URL in
+// E2E_ADMIN_DATABASE_URL, or an address of this host that Pods reach in E2E_HOST, on which the test starts one.
 package e2e
 
 import (

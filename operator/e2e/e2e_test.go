@@ -74,6 +74,7 @@ func TestAProvinceOnboardsTwoCitiesAndWorksWithThem(t *testing.T) {
 	aSuspendedCityIsRefusedAtOnce(i, sanya)
 	anUpgradeUnderLoadFailsNoRequest(i, chart, haikou, station)
 	podsComeAndGo(i, haikou, station)
+	aChangedBinaryRunsWithoutANewPod(i, chart)
 	everyServiceRunsByItself(i, chart, haikou)
 	uninstallKeepsTheSchemas(i)
 }
