@@ -14,6 +14,13 @@ const Any = "*"
 // Everyone is the role of every principal of the tenant, granted or not. No tenant can grant it or change its rules.
 const Everyone = "*"
 
+// The operator stands in created_by of the grants that a Tenant object asks for, in the whole tenant and at stations. It
+// puts them back when they are gone: they are taken back where they were asked for.
+const (
+	ByOperator          = "circle15:operator"
+	ByOperatorAtStation = "circle15:operator:station"
+)
+
 // Role is a named set of rules.
 type Role struct {
 	Name    string `json:"name"` // lower-case letters, digits and underscores

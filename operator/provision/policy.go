@@ -14,7 +14,7 @@ import (
 
 // GrantedBy stands in role_grants.created_by of the grants that come from a Policy, so that dropping one from the
 // policy takes it away and a grant made by the tenant's own administrators stays.
-const GrantedBy = "circle15:operator"
+const GrantedBy = authz.ByOperator
 
 // Policy is what a tenant has beside the standard roles and rules: roles and rules of its own, and the roles of its
 // first administrators. A rule with the role, resource and action of a standard rule replaces its level.

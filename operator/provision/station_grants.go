@@ -7,12 +7,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"circle15.dev/internal/authz"
 	"circle15.dev/internal/tenant"
 )
 
 // StationGrantedBy stands in role_grants.created_by of the grants of EnsureStationGrants. They are apart from the grants
 // of a Policy, which are written before the stations of a new tenant exist.
-const StationGrantedBy = "circle15:operator:station"
+const StationGrantedBy = authz.ByOperatorAtStation
 
 // StationGrant gives a role at one station to an OIDC subject.
 type StationGrant struct {

@@ -10,6 +10,7 @@ import (
 	iamv1 "circle15.dev/api/iam/v1"
 	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/authn"
+	"circle15.dev/internal/authz"
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/page"
 	"circle15.dev/internal/tenantdb"
@@ -100,7 +101,7 @@ func (s *Service) CreateRoleGrant(ctx context.Context, req *iamv1.CreateRoleGran
 	})
 }
 
-// DeleteRoleGrant takes a grant back.
+// DeleteRoleGrant takes a grant back, unless the province asked for it: the operator would only put it back.
 func (s *Service) DeleteRoleGrant(ctx context.Context, req *iamv1.DeleteRoleGrantRequest) (*emptypb.Empty, error) {
 	if err := wholeTenant(ctx); err != nil {
 		return nil, err
@@ -110,6 +111,13 @@ func (s *Service) DeleteRoleGrant(ctx context.Context, req *iamv1.DeleteRoleGran
 		return nil, err
 	}
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*emptypb.Empty, error) {
+		grant, err := readGrant(ctx, tx, id)
+		if err != nil {
+			return nil, err
+		}
+		if grant.CreatedBy == authz.ByOperator || grant.CreatedBy == authz.ByOperatorAtStation {
+			return nil, apierr.New(apierr.Conflict, "the province gives this role with the tenant, in its Tenant object; have it taken back there")
+		}
 		return &emptypb.Empty{}, deleteGrant(ctx, tx, id)
 	})
 }

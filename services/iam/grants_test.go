@@ -10,6 +10,7 @@ import (
 
 	iamv1 "circle15.dev/api/iam/v1"
 	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/authz"
 	"circle15.dev/internal/ids"
 )
 
@@ -33,6 +34,19 @@ func TestAGrantCountsAtOnceAndItsRevocationToo(t *testing.T) {
 	refused(t, err, apierr.NotFound, "")
 	_, err = s.client.GetRoleGrant(s.as("guard"), &iamv1.GetRoleGrantRequest{Id: grant.GetId()})
 	refused(t, err, apierr.NotFound, "")
+}
+
+func TestAGrantOfTheProvinceIsTakenBackByTheProvince(t *testing.T) {
+	s := setup(t)
+	given := s.grant("wu", "auditor", "")
+	for _, by := range []string{authz.ByOperator, authz.ByOperatorAtStation} {
+		s.exec(`UPDATE {tenant}.role_grants SET created_by = $1 WHERE id = $2`, by, given.GetId())
+		_, err := s.client.DeleteRoleGrant(s.as("guard"), &iamv1.DeleteRoleGrantRequest{Id: given.GetId()})
+		refused(t, err, apierr.Conflict, "")
+		if got := ok(s.client.GetRoleGrant(s.as("guard"), &iamv1.GetRoleGrantRequest{Id: given.GetId()}))(t); got.GetCreatedBy() != by {
+			t.Errorf("got %v", got)
+		}
+	}
 }
 
 func TestNobodyGrantsARoleToThemselves(t *testing.T) {

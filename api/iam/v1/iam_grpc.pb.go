@@ -80,8 +80,8 @@ type IamServiceClient interface {
 	// CONFLICT (too many grants of the subject), PERMISSION_DENIED (to the caller itself).
 	// Permission: roleGrants:create.
 	CreateRoleGrant(ctx context.Context, in *CreateRoleGrantRequest, opts ...grpc.CallOption) (*RoleGrant, error)
-	// Takes a grant back.
-	// Errors: NOT_FOUND.
+	// Takes a grant back. One that the province gives with the tenant is taken back in the Tenant object.
+	// Errors: NOT_FOUND, CONFLICT (given by the province).
 	// Permission: roleGrants:delete.
 	DeleteRoleGrant(ctx context.Context, in *DeleteRoleGrantRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 	// Lists who did what, newest first.
@@ -253,8 +253,8 @@ type IamServiceServer interface {
 	// CONFLICT (too many grants of the subject), PERMISSION_DENIED (to the caller itself).
 	// Permission: roleGrants:create.
 	CreateRoleGrant(context.Context, *CreateRoleGrantRequest) (*RoleGrant, error)
-	// Takes a grant back.
-	// Errors: NOT_FOUND.
+	// Takes a grant back. One that the province gives with the tenant is taken back in the Tenant object.
+	// Errors: NOT_FOUND, CONFLICT (given by the province).
 	// Permission: roleGrants:delete.
 	DeleteRoleGrant(context.Context, *DeleteRoleGrantRequest) (*emptypb.Empty, error)
 	// Lists who did what, newest first.
