@@ -59,11 +59,16 @@ func (p *running) token(t *testing.T, subject string, tenants ...tenant.Name) st
 // boot runs the platform in this process until the test ends.
 func boot(t *testing.T) *running {
 	t.Helper()
+	return bootOn(t, testenv.Provisioned(t).AppURL)
+}
+
+func bootOn(t *testing.T, databaseURL string) *running {
+	t.Helper()
 	signer, err := issuer.Open(t.TempDir(), "http://127.0.0.1/issuer")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := newPlatform(t.Context(), testenv.Provisioned(t).AppURL, "127.0.0.1:0", signer)
+	p, err := newPlatform(t.Context(), databaseURL, "127.0.0.1:0", signer)
 	if err != nil {
 		t.Fatal(err)
 	}
