@@ -117,7 +117,7 @@ func postgres(t *testing.T, host string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	if err := os.Chmod(folder, 0o755); err != nil { //nolint:gosec // the server's account must enter it
+	if err := os.Chmod(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	server, err := embeddedpg.Start(t.Context(), embeddedpg.Config{
@@ -144,7 +144,7 @@ func postgres(t *testing.T, host string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = rules.WriteString("host all all all scram-sha-256\n")
+	_, err = rules.WriteString("host all all all scram-sha-256\n") //nolint:dupword // database, user, address
 	if err := errors.Join(err, rules.Close()); err != nil {
 		t.Fatal(err)
 	}
