@@ -73,6 +73,7 @@ func TestWhatWasChangedByHandIsSeenAndRepaired(t *testing.T) {
 		"a trigger that is off":           {"ALTER TABLE {schema}.role_rules DISABLE TRIGGER role_rules_bump", "objects grants"},
 		"a function and its triggers":     {"DROP FUNCTION {schema}.bump_policy_version() CASCADE", "objects grants"},
 		"a function with another body":    {"CREATE OR REPLACE FUNCTION {schema}.bump_policy_version() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'", "objects grants"},
+		"a function without its path":     {"ALTER FUNCTION {schema}.bump_policy_version() RESET search_path", "objects grants"},
 		"the role dropped and its grants": {"REVOKE {schema} FROM circle15_app; DROP OWNED BY {schema}; DROP ROLE {schema}", "role grants membership"},
 	} {
 		t.Run(damage, func(t *testing.T) {

@@ -60,7 +60,8 @@ item AS (
 	WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
 		WHERE k.conrelid = i.indrelid AND k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
 	UNION ALL
-	SELECT s.name, 'function', f.proname || '(' || f.proargtypes::text || ')', pg_catalog.md5(f.prosrc) || ' ' || f.prosecdef, f.proacl
+	SELECT s.name, 'function', f.proname || '(' || f.proargtypes::text || ')', pg_catalog.md5(f.prosrc) || ' ' || f.prosecdef || ' ' ||
+		pg_catalog.replace(coalesce(pg_catalog.array_to_string(f.proconfig, ','), ''), s.name, '@'), f.proacl
 	FROM pg_catalog.pg_proc f JOIN s ON s.oid = f.pronamespace {functions}
 	UNION ALL
 	SELECT rel.schema, 'trigger', rel.relname || '.' || t.tgname, t.tgenabled::text || ' ' || t.tgtype, NULL

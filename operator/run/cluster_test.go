@@ -158,6 +158,9 @@ func TestATenantThatIsBeingPlacedKeepsItsCluster(t *testing.T) {
 	w.operate()
 	w.awaitReady(city)
 	w.keptBy("second", "1 Tenant is placed here: "+city.Name)
+	w.delete(city)
+	w.awaitGone(city)
+	w.awaitClusterGone("second")
 }
 
 func TestATenantDoesNotWaitForAClusterThatWasDeletedMeanwhile(t *testing.T) {
