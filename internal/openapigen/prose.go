@@ -25,8 +25,8 @@ request.
 **Writing safely.** Send an ` + "`Idempotency-Key`" + ` with every write: when the answer got lost, sending the same again returns
 the stored answer with ` + "`Idempotent-Replayed: true`" + `, and writes nothing. The same key with another body is refused (400).
 One whose first request is still running is refused with 409, the type ` + "`…/problems/request-in-flight`" + ` and
-` + "`Retry-After: 1`" + `: send it again in a second; the other types of 409 stay. Send a resource's ` + "`ETag`" + ` as ` + "`If-Match`" + ` to refuse a write on what has
-changed since (412).
+` + "`Retry-After: 1`" + `: send it again in a second; the other types of 409 stay. Send a resource's ` + "`ETag`" + ` as
+` + "`If-Match`" + ` to refuse a write on what has changed since (412).
 
 **Lists** come in pages: ` + "`pageSize`" + ` (50 when absent, at most 500) and ` + "`pageToken`" + `, which is the
 ` + "`nextPageToken`" + ` of the page before, with the same filter.
@@ -109,8 +109,8 @@ func problems() *yaml.Node {
 		set(all, problemNames[fmt.Sprint(e.Kind.HTTPStatus())], problemResponse(e.Kind.Title()+".", problem.Of(e)))
 	}
 	conflict := get(all, problemNames["409"])
-	set(conflict, "description", text("The request conflicts with the current state, or the first request with its Idempotency-Key is still running: "+
-		"the type tells which."))
+	set(conflict, "description", text("The request conflicts with the current state, or the first request with its Idempotency-Key "+
+		"is still running: the type tells which."))
 	set(get(get(conflict, "content"), problem.ContentType), "examples", conflictExamples())
 	remove(get(get(conflict, "content"), problem.ContentType), "example")
 	for _, passing := range []string{"409", "429"} {

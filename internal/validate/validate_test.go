@@ -1,6 +1,7 @@
 package validate_test
 
 import (
+	"errors"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -13,7 +14,7 @@ import (
 )
 
 func fieldOf(err error) string {
-	e, ok := err.(*apierr.Error)
+	e, ok := errors.AsType[*apierr.Error](err)
 	switch {
 	case err == nil:
 		return ""

@@ -76,7 +76,7 @@ func New(ctx context.Context, o Options) (_ *Platform, err error) {
 	}
 	parts := parts{db: p.db, pages: page.NewCodec(pageKey(o)), policies: p.policies}
 	options := p.serverOptions(o, parts.build(chosen), verifier)
-	if p.server, err = rpcserver.New(options); err != nil {
+	if p.server, err = rpcserver.New(options); err != nil { //nolint:contextcheck // requests have contexts of their own
 		return nil, err
 	}
 	return p, p.server.Listen(ctx)
