@@ -50,7 +50,8 @@ func (r *Reconciler) delete(ctx context.Context, dbc *v1alpha1.DatabaseCluster) 
 		r.Recorder.Eventf(dbc, nil, "Warning", "InUse", "Delete", "%s", message)
 	}
 	meta.SetStatusCondition(&dbc.Status.Conditions, metav1.Condition{
-		Type: v1alpha1.ConditionInUse, Status: metav1.ConditionTrue, Reason: "TenantsPlaced", Message: message, ObservedGeneration: dbc.Generation,
+		Type: v1alpha1.ConditionInUse, Status: metav1.ConditionTrue, Reason: "TenantsPlaced", Message: message,
+		ObservedGeneration: dbc.Generation,
 	})
 	// The deletion of a Tenant queues the cluster; the pause is for a changed Secret.
 	return ctrl.Result{RequeueAfter: again}, errors.Join(permanent(opened), status.Patch(ctx, r.Client, dbc, before, &dbc.Status))

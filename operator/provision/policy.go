@@ -122,7 +122,8 @@ func (p Policy) roleColumns() roleColumns {
 	var c roleColumns
 	add := func(roles []authz.Role, isStandard bool) {
 		for _, r := range roles {
-			c.names, c.zh, c.en, c.standard = append(c.names, r.Name), append(c.zh, r.TitleZH), append(c.en, r.TitleEN), append(c.standard, isStandard)
+			c.names, c.zh, c.en = append(c.names, r.Name), append(c.zh, r.TitleZH), append(c.en, r.TitleEN)
+			c.standard = append(c.standard, isStandard)
 		}
 	}
 	add(authz.StandardRoles(), true)

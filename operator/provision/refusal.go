@@ -20,7 +20,7 @@ const (
 	ForeignRole      Reason = "ForeignRole"      // the role lacks this installation's ownership mark
 	SchemaTooNew     Reason = "SchemaTooNew"     // a newer release has migrated the schema
 	MigrationChanged Reason = "MigrationChanged" // a migration that was applied differs from this release's
-	DataLost         Reason = "DataLost"         // a table or column is gone; only a backup brings it back
+	DataLost         Reason = "DataLost"         // a table, column or schema is gone; only a backup brings it back
 	QuotaExceeded    Reason = "QuotaExceeded"    // it would make more than the tenant may have
 	NotReady         Reason = "NotReady"         // the tenant is neither active nor suspended
 	PermissionDenied Reason = "PermissionDenied" // the server refuses the operator's role; an administrator must act

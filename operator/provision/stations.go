@@ -74,6 +74,6 @@ func checkStations(ctx context.Context, tx pgx.Tx, name tenant.Name) error {
 	if err := tx.QueryRow(ctx, sql).Scan(&n); err != nil || n <= *most {
 		return err
 	}
-	return refuseField(QuotaExceeded, "stations", "with those of the division table the tenant would have %d in operation, and its quota is %d: "+
-		"raise the quota, or ask for fewer", n, *most)
+	return refuseField(QuotaExceeded, "stations", "with those of the division table the tenant would have %d in operation, "+
+		"and its quota is %d: raise the quota, or ask for fewer", n, *most)
 }

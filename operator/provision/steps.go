@@ -107,10 +107,15 @@ func (p *Provisioner) markOf(g goal, version int) string {
 	return literal(mark{Installation: p.installation, Tenant: g.tenantID, Version: version}.comment())
 }
 
-// planSchema makes the schema with its ownership mark.
+// planSchema makes the schema with its ownership mark. A schema that the control schema knows to have been migrated held
+// rows: an empty one in its place would look as if they were there.
 func planSchema(p *Provisioner, w *plan, g goal, have *Observation) error {
-	if have.SchemaExists {
+	switch {
+	case have.SchemaExists:
 		return nil
+	case have.Tenant != nil && have.Tenant.SchemaVersion > 0:
+		return refuse(DataLost, "the schema of tenant %s is gone with its data: restore it from a backup, "+
+			"or drop the tenant (deletion policy %s) and create it again, empty", g.spec.Name, Delete)
 	}
 	schema := ident(g.spec.Name.Schema())
 	w.exec("CREATE SCHEMA "+schema, "COMMENT ON SCHEMA "+schema+" IS "+p.markOf(g, 0))

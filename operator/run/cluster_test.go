@@ -141,8 +141,11 @@ func TestATenantThatIsBeingPlacedKeepsItsCluster(t *testing.T) {
 	stop = w.operate(func(o *run.Options) {
 		o.AfterPhase = func(label string) error {
 			var list v1alpha1.TenantList
-			if label != "place" || w.client.List(t.Context(), &list) != nil {
+			if label != "place" {
 				return nil
+			}
+			if err := w.client.List(t.Context(), &list); err != nil {
+				return err
 			}
 			if slices.ContainsFunc(list.Items, func(x v1alpha1.Tenant) bool { return x.Status.Cluster == "second" }) {
 				died.Store(true)

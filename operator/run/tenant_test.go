@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"circle15.dev/api/tenancy/v1alpha1"
+	"circle15.dev/internal/divisions"
 	"circle15.dev/internal/tenant"
 	"circle15.dev/operator/run"
 )
@@ -98,22 +99,37 @@ func TestAChangeOfTheSpecReachesTheDatabase(t *testing.T) {
 func TestWhatCannotWorkIsRefusedAtAdmission(t *testing.T) {
 	w := setup(t)
 	for name, x := range map[string]*v1alpha1.Tenant{
-		"a province with a parent":        tenantOf("bad-1", v1alpha1.LevelProvince, "hainan", "460000"),
-		"a city without a parent":         tenantOf("bad-2", v1alpha1.LevelCity, "", "460100"),
-		"a city with a province's code":   tenantOf("bad-3", v1alpha1.LevelCity, "hainan", "460000"),
-		"a name with a dot":               tenantOf("bad.4", v1alpha1.LevelProvince, "", "460000"),
-		"a name that starts with a digit": tenantOf("4bad", v1alpha1.LevelProvince, "", "460000"),
-		"a name of 41 characters":         tenantOf(strings.Repeat("a", 41), v1alpha1.LevelProvince, "", "460000"),
-		"a code of five digits":           tenantOf("bad-7", v1alpha1.LevelProvince, "", "46000"),
-		"its own parent":                  tenantOf("bad-8", v1alpha1.LevelCity, "bad-8", "460100"),
-		"a district with a city's code":   tenantOf("bad-10", v1alpha1.LevelDistrict, "haikou", "460100"),
-		"an unknown level":                tenantOf("bad-9", "street", "hainan", "460100"),
+		"a province with a parent":          tenantOf("bad-1", v1alpha1.LevelProvince, "hainan", "460000"),
+		"a city without a parent":           tenantOf("bad-2", v1alpha1.LevelCity, "", "460100"),
+		"a city with a province's code":     tenantOf("bad-3", v1alpha1.LevelCity, "hainan", "460000"),
+		"a name with a dot":                 tenantOf("bad.4", v1alpha1.LevelProvince, "", "460000"),
+		"a name that starts with a digit":   tenantOf("4bad", v1alpha1.LevelProvince, "", "460000"),
+		"a name of 41 characters":           tenantOf(strings.Repeat("a", 41), v1alpha1.LevelProvince, "", "460000"),
+		"a code of five digits":             tenantOf("bad-7", v1alpha1.LevelProvince, "", "46000"),
+		"its own parent":                    tenantOf("bad-8", v1alpha1.LevelCity, "bad-8", "460100"),
+		"a district with a city's code":     tenantOf("bad-10", v1alpha1.LevelDistrict, "haikou", "460100"),
+		"an unknown level":                  tenantOf("bad-9", "street", "hainan", "460100"),
+		"a negative quota":                  bad(func(s *v1alpha1.TenantSpec) { s.Quotas.Residents = new(int32(-1)) }),
+		"a quota of no requests at all":     bad(func(s *v1alpha1.TenantSpec) { s.Quotas.RequestsPerSecond = new(int32(0)) }),
+		"two placements":                    bad(func(s *v1alpha1.TenantSpec) { s.Database = &v1alpha1.Placement{Cluster: "a", Class: "b"} }),
+		"stations from nowhere":             bad(func(s *v1alpha1.TenantSpec) { s.Stations.FromDivisions = "villages" }),
+		"a policy of deletion that is none": bad(func(s *v1alpha1.TenantSpec) { s.DeletionPolicy = "Forget" }),
+		"a rule that reaches nowhere": bad(func(s *v1alpha1.TenantSpec) {
+			s.Policy.Rules = []v1alpha1.Rule{{Role: "auditor", Resource: "stations", Action: "list", Level: "world"}}
+		}),
 	} {
 		if err := w.client.Create(t.Context(), x); err == nil {
 			t.Errorf("%s was admitted", name)
 			w.cleanup(x)
 		}
 	}
+}
+
+// bad is a province that would be admitted but for the change.
+func bad(change func(*v1alpha1.TenantSpec)) *v1alpha1.Tenant {
+	t := tenantOf("bad-province", v1alpha1.LevelProvince, "", "460000")
+	change(&t.Spec)
+	return t
 }
 
 func TestPlacementAndDivisionCodeAreFixedOnceReady(t *testing.T) {
@@ -151,6 +167,15 @@ func TestASpecThatCannotWorkStallsWithAReason(t *testing.T) {
 	w.create(under)
 	w.cleanup(under)
 	w.awaitReason(under, v1alpha1.PhaseStalled, "WrongParent")
+
+	district := tenantOf("district-of-city", v1alpha1.LevelDistrict, city.Name, divisions.Children(city.Spec.DivisionCode)[0].Code)
+	w.create(district)
+	w.cleanup(district)
+	w.awaitReady(district)
+	below := tenantOf("city-under-district", v1alpha1.LevelCity, district.Name, "460300")
+	w.create(below)
+	w.cleanup(below)
+	w.awaitReason(below, v1alpha1.PhaseStalled, "WrongParent")
 
 	twin := tenantOf("twin", v1alpha1.LevelCity, province.Name, city.Spec.DivisionCode)
 	w.create(twin)
@@ -214,6 +239,36 @@ func TestDriftIsFoundAndRepaired(t *testing.T) {
 		w.eventually(what+" repaired", func() bool { return scalar[bool](w, damage.repaired) }, func() string { return damage.repaired })
 	}
 	w.awaitReady(city)
+}
+
+func TestATenantWhoseDataAreGoneStallsInsteadOfStartingEmpty(t *testing.T) {
+	w := setup(t)
+	w.operate(func(o *run.Options) { o.DriftEvery = 200 * time.Millisecond })
+	province := w.province()
+	dropped, unknown := w.city(province), w.city(province)
+	w.awaitReady(dropped)
+	w.awaitReady(unknown)
+	w.exec(`DROP SCHEMA ` + schemaOf(dropped) + ` CASCADE`)
+	w.awaitReason(dropped, v1alpha1.PhaseStalled, "DataLost")
+	// As in a database that was made anew, or is another than it was.
+	w.exec(`DROP SCHEMA ` + schemaOf(unknown) + ` CASCADE; DELETE FROM circle15.tenants WHERE name = '` + unknown.Name + `'`)
+	if err := w.update(unknown, func(c *v1alpha1.Tenant) { c.Spec.DisplayName.En = "Changed" }); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitReason(unknown, v1alpha1.PhaseStalled, "DataLost")
+	for _, x := range []*v1alpha1.Tenant{dropped, unknown} {
+		if n := scalar[int](w, `SELECT count(*) FROM pg_namespace WHERE nspname = $1`, schemaOf(x)); n != 0 {
+			t.Errorf("an empty schema was made for %s", x.Name)
+		}
+		if err := w.update(x, deleteAtOnce); err != nil {
+			t.Fatal(err)
+		}
+		w.delete(x)
+		w.awaitGone(x)
+	}
+	again := tenantOf(dropped.Name, v1alpha1.LevelCity, province.Name, dropped.Spec.DivisionCode)
+	w.create(again)
+	w.awaitReady(again)
 }
 
 func TestASuspendedTenantIsTakenFromTheServicesAndGivenBack(t *testing.T) {

@@ -130,6 +130,10 @@ func (r *Reconciler) provision(ctx context.Context, s *scope) error {
 				return nil
 			}
 		}
+		if err := r.checkStillThere(ctx, s, p); err != nil {
+			setProvisioned(s, nil, err)
+			return err
+		}
 		made, err := p.Create(ctx, spec)
 		s.handle.Worked(spec.Name)
 		if err != nil {
@@ -147,6 +151,20 @@ func (r *Reconciler) provision(ctx context.Context, s *scope) error {
 		}
 		return nil
 	})
+}
+
+// checkStillThere stalls on a tenant that was Ready and of which the database knows nothing: it is another database than
+// it was, or has lost it, and an empty tenant would look like the one that was there.
+func (r *Reconciler) checkStillThere(ctx context.Context, s *scope, p *provision.Provisioner) error {
+	if s.before.ReadyTime == nil {
+		return nil
+	}
+	observed, err := p.Inspect(ctx, provisionSpec(s.tenant))
+	if err != nil || observed.Tenant != nil || observed.SchemaExists {
+		return err
+	}
+	return stall(string(provision.DataLost), "the database of DatabaseCluster %q does not hold the tenant, which was Ready there: "+
+		"see whether its Secret names the right database, restore a backup, or delete this Tenant and create it again, empty", s.tenant.Status.Cluster)
 }
 
 // seenLately is how old what a scan of the cluster saw may be to stand for a look at one tenant.
