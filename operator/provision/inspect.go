@@ -30,7 +30,7 @@ func (p *Provisioner) Inspect(ctx context.Context, s Spec) (*Observation, error)
 		if err := o.compareWith(ctx, tx, ref); err != nil {
 			return err
 		}
-		return o.comparePolicy(ctx, tx)
+		return o.compareChangedPolicy(ctx, tx)
 	})
 	if err != nil {
 		return nil, err

@@ -69,9 +69,21 @@ func (o *Observation) comparePolicy(ctx context.Context, tx pgx.Tx) error {
 	subjects, granted := policy.grantColumns()
 	stationSubjects, stationRoles, stations := stationGrantColumns(o.Tenant.StationGrants)
 	sql := strings.ReplaceAll(policyDriftSQL, "{schema}", ident(o.Name.Schema()))
-	return tx.QueryRow(ctx, sql, role, resource, action, level, roles.names, roles.zh, roles.en, roles.standard, subjects, granted,
+	// Not prepared: each tenant's statement is another.
+	return tx.QueryRow(ctx, sql, pgx.QueryExecModeExec, role, resource, action, level, roles.names, roles.zh, roles.en, roles.standard, subjects, granted,
 		standardRoleNames(), stationSubjects, stationRoles, stations, GrantedBy, StationGrantedBy, o.Tenant.StationGrants != nil).
 		Scan(&o.PolicyRows)
+}
+
+// compareChangedPolicy is comparePolicy where the policy has changed since it was last found as written.
+func (o *Observation) compareChangedPolicy(ctx context.Context, tx pgx.Tx) error {
+	var changed bool
+	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM circle15.policy_versions v WHERE v.schema_name = $1 AND v.version <> v.checked)`,
+		o.Name.Schema()).Scan(&changed)
+	if err != nil || !changed {
+		return err
+	}
+	return o.comparePolicy(ctx, tx)
 }
 
 // lacksPolicyTables says whether something is gone that the comparison would read: that is another step's to refuse.

@@ -164,7 +164,8 @@ func (r *Reconciler) checkStillThere(ctx context.Context, s *scope, p *provision
 		return err
 	}
 	return stall(string(provision.DataLost), "the database of DatabaseCluster %q does not hold the tenant, which was Ready there: "+
-		"see whether its Secret names the right database, restore a backup, or delete this Tenant and create it again, empty", s.tenant.Status.Cluster)
+		"see whether its Secret names the right database, restore a backup, or delete this Tenant and create it again, empty",
+		s.tenant.Status.Cluster)
 }
 
 // seenLately is how old what a scan of the cluster saw may be to stand for a look at one tenant.
