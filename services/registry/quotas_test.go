@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc/codes"
@@ -70,18 +69,10 @@ func (b *bounded) allow(q provision.Quotas) {
 		b.t.Fatal(err)
 	}
 	want := tenantdb.Quotas{Stations: quotaOf(q.Stations), Staff: quotaOf(q.Staff), Residents: quotaOf(q.Residents)}
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		if p, _ := b.directory.Lookup(b.tenant); p.Quotas == want {
-			return
-		}
-		if time.Now().After(deadline) {
-			b.t.Fatalf("the services did not learn of the quotas %s", q)
-		}
-		<-tick.C
-	}
+	testenv.Await(b.t, "the services know the quotas "+q.String(), func() bool {
+		p, _ := b.directory.Lookup(b.tenant)
+		return p.Quotas == want
+	})
 }
 
 func quotaOf(limit *int32) tenantdb.Quota {
