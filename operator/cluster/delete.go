@@ -23,10 +23,10 @@ const namedTenants = 5
 // delete lets the object go once no Tenant is placed on it, whether or not its database can be reached. Until then the
 // cluster is kept open, because its tenants' deletions need it, and takes no new ones.
 func (r *Reconciler) delete(ctx context.Context, dbc *v1alpha1.DatabaseCluster) (ctrl.Result, error) {
+	placing := r.Pool.leave(dbc.Name)
 	if !controllerutil.ContainsFinalizer(dbc, v1alpha1.ClusterFinalizer) {
 		return ctrl.Result{}, nil // another's finalizer holds it
 	}
-	placing := r.Pool.leave(dbc.Name)
 	// Not from the cache, which may not know yet of a tenant that was placed just before.
 	placed, err := r.placed(ctx, dbc.Name)
 	switch {
