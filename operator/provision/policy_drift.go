@@ -70,8 +70,8 @@ func (o *Observation) comparePolicy(ctx context.Context, tx pgx.Tx) error {
 	stationSubjects, stationRoles, stations := stationGrantColumns(o.Tenant.StationGrants)
 	sql := strings.ReplaceAll(policyDriftSQL, "{schema}", ident(o.Name.Schema()))
 	// Not prepared: each tenant's statement is another.
-	return tx.QueryRow(ctx, sql, pgx.QueryExecModeExec, role, resource, action, level, roles.names, roles.zh, roles.en, roles.standard, subjects, granted,
-		standardRoleNames(), stationSubjects, stationRoles, stations, GrantedBy, StationGrantedBy, o.Tenant.StationGrants != nil).
+	return tx.QueryRow(ctx, sql, pgx.QueryExecModeExec, role, resource, action, level,
+		roles.names, roles.zh, roles.en, roles.standard, subjects, granted, standardRoleNames(), stationSubjects, stationRoles, stations, GrantedBy, StationGrantedBy, o.Tenant.StationGrants != nil).
 		Scan(&o.PolicyRows)
 }
 
