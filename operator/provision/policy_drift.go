@@ -71,7 +71,8 @@ func (o *Observation) comparePolicy(ctx context.Context, tx pgx.Tx) error {
 	sql := strings.ReplaceAll(policyDriftSQL, "{schema}", ident(o.Name.Schema()))
 	// Not prepared: each tenant's statement is another.
 	return tx.QueryRow(ctx, sql, pgx.QueryExecModeExec, role, resource, action, level,
-		roles.names, roles.zh, roles.en, roles.standard, subjects, granted, standardRoleNames(), stationSubjects, stationRoles, stations, GrantedBy, StationGrantedBy, o.Tenant.StationGrants != nil).
+		roles.names, roles.zh, roles.en, roles.standard, subjects, granted, standardRoleNames(),
+		stationSubjects, stationRoles, stations, GrantedBy, StationGrantedBy, o.Tenant.StationGrants != nil).
 		Scan(&o.PolicyRows)
 }
 
