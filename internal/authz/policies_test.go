@@ -35,7 +35,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{T: t, tenant: testenv.NewTenant(t)}
 	platform := testenv.Provisioned(t)
 	var err error
-	if w.directory, err = tenantdb.OpenDirectory(t.Context(), platform.AppURL); err != nil {
+	if w.directory, err = tenantdb.OpenDirectory(t.Context(), map[string]string{"default": platform.AppURL}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.directory.Close)

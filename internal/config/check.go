@@ -44,6 +44,8 @@ func readSecret(key string, secret *Secret, file string) error {
 }
 
 const (
+	// DefaultCluster is the name of the database cluster at database.url.
+	DefaultCluster = "default"
 	// MinPageTokenKey is the least length of pageToken.key.
 	MinPageTokenKey = 32
 	maxPoolSize     = 64
@@ -60,6 +62,14 @@ func check(c *Config) error {
 	for key, address := range map[string]string{"http": c.HTTP, "grpc": c.GRPC, "admin": c.Admin} {
 		if err := checkAddress(address); err != nil && (address != "" || key != "admin") {
 			wrong(key, "%v", err)
+		}
+	}
+	if c.Database.URL != "" && c.Clusters[DefaultCluster].URL != "" {
+		wrong("database.url", "is the cluster %q, which clusters has too: set one of them", DefaultCluster)
+	}
+	for name, cluster := range c.Clusters {
+		if cluster.URL == "" {
+			wrong("clusters."+name+".url", "is not set")
 		}
 	}
 	if c.Database.MaxConns < 1 || c.Database.MaxConns > maxPoolSize {
@@ -124,12 +134,12 @@ func (c Config) ServerLimits() rpcserver.Limits {
 	}
 }
 
-// ClusterURLs are the connection URLs of the database clusters by name.
+// ClusterURLs are the connection URLs of the database clusters by name; that of database.url is DefaultCluster.
 func (c Config) ClusterURLs() map[string]string {
-	if len(c.Clusters) == 0 {
-		return map[string]string{"default": c.Database.URL.Reveal()}
-	}
 	urls := map[string]string{}
+	if c.Database.URL != "" {
+		urls[DefaultCluster] = c.Database.URL.Reveal()
+	}
 	for name, cluster := range c.Clusters {
 		urls[name] = cluster.URL.Reveal()
 	}

@@ -28,16 +28,16 @@ type Config struct {
 	Log           Log                `koanf:"log"`
 }
 
-// Database is the control database and the pools.
+// Database is the first database cluster, and the pools of all.
 type Database struct {
-	URL      Secret `doc:"control database, as circle15_app; without clusters, the tenants' too" koanf:"url"      secret:"true"`
+	URL      Secret `doc:"database cluster default, as the login circle15_app"               koanf:"url"      secret:"true"`
 	URLFile  string `doc:"file that holds database.url"                                          koanf:"urlFile"`
 	MaxConns int    `doc:"connections to each database cluster, 1 to 64"                         koanf:"maxConns"`
 }
 
-// Cluster is one database cluster that holds tenants.
+// Cluster is one more database cluster that holds tenants.
 type Cluster struct {
-	URL     Secret `doc:"database cluster NAME, as the login circle15_app" koanf:"url"     secret:"true"`
+	URL     Secret `doc:"further database cluster NAME, as the login circle15_app" koanf:"url"     secret:"true"`
 	URLFile string `doc:"file that holds clusters.NAME.url"                koanf:"urlFile"`
 }
 

@@ -41,7 +41,7 @@ type way struct {
 // is done with pgx and its pool.
 func BenchmarkOneRow(b *testing.B) {
 	names := newTenants(b, 1000)
-	directory, err := tenantdb.OpenDirectory(b.Context(), server.app)
+	directory, err := tenantdb.OpenDirectory(b.Context(), map[string]string{"main": server.app})
 	if err != nil {
 		b.Fatal(err)
 	}

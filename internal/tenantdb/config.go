@@ -15,7 +15,7 @@ const maxConnsLimit = 64
 // Config says where the tenants' databases are and how hard they may be worked. A zero number or duration means the
 // default given beside it.
 type Config struct {
-	// Clusters maps the name of a database cluster (circle15.tenants.cluster) to the connection URL of the app login.
+	// Clusters maps the name of a database cluster to the connection URL of the app login.
 	// Settings in a URL (for example ?statement_timeout=5000&timezone=Asia/Shanghai) win over those below.
 	Clusters map[string]string
 

@@ -78,22 +78,18 @@ func (db *DB) Close() {
 	_ = db.metrics.Unregister() // it cannot fail
 }
 
-// Ping says whether every cluster answers; for readiness. The error is Unavailable.
+// Ping says whether some cluster answers; for readiness: while one is away, the tenants of the others are served. The
+// error is Unavailable.
 func (db *DB) Ping(ctx context.Context) error {
+	var failed error
 	for _, p := range db.pools {
-		c, err := p.acquire(ctx, "")
-		if err != nil {
-			return translate(err)
+		err := p.ping(ctx)
+		if err == nil {
+			return nil
 		}
-		t := c.start(ctx)
-		err = t.sync()
-		err = t.end(err)
-		p.release(c, "")
-		if err != nil {
-			return unavailable(err)
-		}
+		failed = errors.Join(failed, err)
 	}
-	return nil
+	return unavailable(failed)
 }
 
 // Read runs fn in a READ ONLY transaction as the role of the tenant in ctx; all its statements see one snapshot. Like

@@ -2,17 +2,14 @@ package tenantdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/tenant"
@@ -25,12 +22,15 @@ const ControlChannel = "circle15_control"
 const (
 	StateActive    = "active"
 	StateSuspended = "suspended"
+
+	// stateContested is no state of the table: more than one cluster serves the tenant.
+	stateContested = "contested"
 )
 
 // Placement is where a tenant is and how it is.
 type Placement struct {
 	Tenant        tenant.Name
-	Cluster       string
+	Cluster       string // the name in Config.Clusters
 	State         string // StateActive, StateSuspended or one that is not served
 	SchemaVersion int    // the last migration of its schema
 	DivisionCode  string // six digits (GB/T 2260): where its stations lie
@@ -45,12 +45,19 @@ type entry struct {
 	role string
 }
 
+func newEntry(p Placement) *entry { return &entry{Placement: p, role: p.Tenant.Role()} }
+
+// served says whether the tenant is one of this cluster, be it suspended.
+func (e *entry) served() bool {
+	return e.State == StateActive || e.State == StateSuspended || e.State == stateContested
+}
+
 // Directory knows every tenant's placement. A lookup reads a snapshot in memory; the snapshot follows the control
-// schema within a second. While the control database is away, the last snapshot stays in force.
+// schema of each database cluster within a second. While a cluster is away, what was last known of it stays in force.
 type Directory struct {
 	snapshot atomic.Pointer[map[tenant.Name]*entry]
-	loading  sync.Mutex // held from reading the table to storing the snapshot, lest an older reading replaces a newer one
-	config   *pgconn.Config
+	sources  []*source
+	merging  sync.Mutex // held while the sources are merged into a snapshot
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 }
@@ -58,44 +65,60 @@ type Directory struct {
 // NewDirectory is a directory of fixed placements; for tests and tools that know where their tenants are.
 func NewDirectory(placements ...Placement) *Directory {
 	d := &Directory{stop: func() {}}
-	d.put(nil, placements)
+	fixed := map[tenant.Name]*entry{}
+	for _, p := range placements {
+		fixed[p.Tenant] = newEntry(p)
+	}
+	d.snapshot.Store(&fixed)
 	return d
 }
 
-// OpenDirectory reads circle15.tenants with the app login at controlURL and follows it until Close.
-func OpenDirectory(ctx context.Context, controlURL string) (*Directory, error) {
-	limits, err := Config{Clusters: map[string]string{"control": controlURL}}.withDefaults()
+// OpenDirectory reads circle15.tenants of each cluster with the app login at its URL, and follows them until Close. A
+// cluster that does not answer is an error only if none does: its tenants are known once it does.
+func OpenDirectory(ctx context.Context, clusters map[string]string) (*Directory, error) {
+	limits, err := Config{Clusters: clusters}.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	config, err := limits.connConfig(controlURL)
-	if err != nil {
-		return nil, fmt.Errorf("tenantdb: the control database's URL: %w", err)
+	d := &Directory{}
+	for _, name := range slices.Sorted(maps.Keys(clusters)) {
+		config, err := limits.connConfig(clusters[name])
+		if err != nil {
+			return nil, fmt.Errorf("tenantdb: the URL of database cluster %q: %w", name, err)
+		}
+		d.sources = append(d.sources, &source{directory: d, cluster: name, config: config})
 	}
-	d := &Directory{config: config}
+	d.merge()
 	if err := d.Refresh(ctx); err != nil {
 		return nil, err
 	}
-	l := newListener("control", config, ControlChannel)
-	l.missed = d.reloadAll
-	l.notified = d.reloadSome
 	ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
-	d.running.Go(func() { l.run(ctx) })
+	for _, s := range d.sources {
+		l := newListener(s.cluster, s.config, ControlChannel)
+		l.missed = s.reloadAll
+		l.notified = s.reloadSome
+		d.running.Go(func() { l.run(ctx) })
+	}
 	return d, nil
 }
 
-// Refresh reads the control schema now, for a caller that has just changed it and cannot wait for the news.
+// Refresh reads the control schemas now, for a caller that has just changed one and cannot wait for the news. The error
+// is that no cluster answers.
 func (d *Directory) Refresh(ctx context.Context) error {
-	if d.config == nil {
-		return nil
+	var failed error
+	answered := len(d.sources) == 0
+	for _, s := range d.sources {
+		if err := s.refresh(ctx); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("tenantdb: the tenants of database cluster %q cannot be read: %w", s.cluster, err))
+			continue
+		}
+		answered = true
 	}
-	pg, err := connect(ctx, d.config)
-	if err == nil {
-		defer closeQuietly(ctx, pg)
-		err = d.reloadAll(ctx, pg)
+	if !answered {
+		return failed
 	}
-	if err != nil {
-		return fmt.Errorf("tenantdb: the tenants cannot be read from the control database: %w", err)
+	if failed != nil {
+		slog.WarnContext(ctx, "tenantdb: a database cluster does not answer; its tenants are served when it does", "error", failed)
 	}
 	return nil
 }
@@ -139,80 +162,29 @@ func (d *Directory) serving(n tenant.Name) (*entry, error) {
 	return nil, apierr.New(apierr.Denied, "this tenant is not served here")
 }
 
-// put makes a snapshot of the placements; with names, of the present one in which the names have been replaced.
-func (d *Directory) put(names []string, placements []Placement) {
-	next := make(map[tenant.Name]*entry, len(placements))
-	if names != nil {
-		next = maps.Clone(*d.snapshot.Load())
-		for _, n := range names {
-			delete(next, tenant.Name(n))
-		}
-	}
-	for _, p := range placements {
-		next[p.Tenant] = &entry{Placement: p, role: p.Tenant.Role()}
-	}
-	d.snapshot.Store(&next)
-}
-
-const selectPlacements = "select name, cluster, state, schema_version::text, coalesce(requests_per_second, 0)::text, division_code," +
-	" max_stations::text, max_staff::text, max_residents::text from circle15.tenants"
-
-func (d *Directory) reloadAll(ctx context.Context, pg *pgconn.PgConn) error {
-	d.loading.Lock()
-	defer d.loading.Unlock()
-	placements, err := readPlacements(ctx, pg, selectPlacements)
-	if err != nil {
-		return err
-	}
-	d.put(nil, placements)
-	return nil
-}
-
-func (d *Directory) reloadSome(ctx context.Context, pg *pgconn.PgConn, names []string) error {
-	d.loading.Lock()
-	defer d.loading.Unlock()
-	placements, err := readPlacements(ctx, pg, selectPlacements+" where name = any(string_to_array($1, ' '))", strings.Join(names, " "))
-	if err != nil {
-		return err
-	}
-	d.put(names, placements)
-	return nil
-}
-
-func readPlacements(ctx context.Context, pg *pgconn.PgConn, sql string, args ...string) ([]Placement, error) {
-	params := make([][]byte, len(args))
-	for i, a := range args {
-		params[i] = []byte(a)
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	result := pg.ExecParams(ctx, sql, params, nil, nil, nil).Read()
-	if result.Err != nil {
-		return nil, result.Err
-	}
-	placements := make([]Placement, 0, len(result.Rows))
-	for _, row := range result.Rows {
-		n, err := tenant.ParseName(string(row[0]))
-		if err != nil {
-			slog.Error("tenantdb: the control schema lists a tenant whose name is not valid", "error", err)
+// merge makes a snapshot of what is known of the clusters. A name that was put away on one cluster and is served on
+// another is the latter. If two serve it, something is badly wrong, and neither may: it is not for guessing whose rows a
+// request sees.
+func (d *Directory) merge() {
+	d.merging.Lock()
+	defer d.merging.Unlock()
+	next := map[tenant.Name]*entry{}
+	for _, s := range d.sources {
+		known := s.known.Load()
+		if known == nil {
 			continue
 		}
-		version, err := strconv.Atoi(string(row[3]))
-		if err != nil {
-			return nil, err
+		for n, e := range *known {
+			other := next[n]
+			switch {
+			case other == nil || !other.served():
+				next[n] = e
+			case e.served():
+				slog.Error("tenantdb: a tenant is on two database clusters, and served on neither",
+					"tenant", n, "cluster", other.Cluster, "other", e.Cluster)
+				next[n] = &entry{Placement: Placement{Tenant: n, Cluster: e.Cluster, State: stateContested}}
+			}
 		}
-		rate, err := strconv.Atoi(string(row[4]))
-		if err != nil {
-			return nil, err
-		}
-		quotas, err := parseQuotas(row[6], row[7], row[8])
-		if err != nil {
-			return nil, err
-		}
-		placements = append(placements, Placement{
-			Tenant: n, Cluster: string(row[1]), State: string(row[2]), SchemaVersion: version, RequestsPerSecond: rate,
-			DivisionCode: string(row[5]), Quotas: quotas,
-		})
 	}
-	return placements, nil
+	d.snapshot.Store(&next)
 }

@@ -69,7 +69,7 @@ func TestANewTenantIsServed(t *testing.T) {
 
 func TestTheDirectoryAnswersLookups(t *testing.T) {
 	names := newTenants(t, 2)
-	directory, err := tenantdb.OpenDirectory(t.Context(), server.app)
+	directory, err := tenantdb.OpenDirectory(t.Context(), map[string]string{"main": server.app})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestTheDirectoryAnswersLookups(t *testing.T) {
 // The listener's connection is lost again and again; what changes meanwhile is still known within a second.
 func TestTheDirectoryOutlivesItsConnection(t *testing.T) {
 	n := newTenants(t, 1)[0]
-	directory, err := tenantdb.OpenDirectory(t.Context(), server.app)
+	directory, err := tenantdb.OpenDirectory(t.Context(), map[string]string{"main": server.app})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestTheDirectoryOutlivesItsConnection(t *testing.T) {
 
 func TestManyChangesAtOnceAreFollowed(t *testing.T) {
 	names := newTenants(t, 300)
-	directory, err := tenantdb.OpenDirectory(t.Context(), server.app)
+	directory, err := tenantdb.OpenDirectory(t.Context(), map[string]string{"main": server.app})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestManyChangesAtOnceAreFollowed(t *testing.T) {
 }
 
 func TestADirectoryWithoutADatabaseDoesNotOpen(t *testing.T) {
-	if _, err := tenantdb.OpenDirectory(t.Context(), "postgres://x:x@"+nobodyListens(t)+"/x"); err == nil {
+	if _, err := tenantdb.OpenDirectory(t.Context(), map[string]string{"main": "postgres://x:x@" + nobodyListens(t) + "/x"}); err == nil {
 		t.Error("it opened")
 	}
 }

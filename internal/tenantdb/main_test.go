@@ -130,7 +130,7 @@ func newTenants(t testing.TB, count int) []tenant.Name {
 func open(t testing.TB, change func(*tenantdb.Config)) *tenantdb.DB {
 	t.Helper()
 	setUp(t)
-	directory, err := tenantdb.OpenDirectory(t.Context(), server.app)
+	directory, err := tenantdb.OpenDirectory(t.Context(), map[string]string{"main": server.app})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -100,6 +100,18 @@ func (p *pool) acquire(ctx context.Context, n tenant.Name) (*conn, error) {
 	return nil, unavailable(errors.New("no connection stays open"))
 }
 
+// ping has the server end an empty batch.
+func (p *pool) ping(ctx context.Context) error {
+	c, err := p.acquire(ctx, "")
+	if err != nil {
+		return err
+	}
+	defer p.release(c, "")
+	t := c.start(ctx)
+	err = t.sync()
+	return t.end(err)
+}
+
 // suspect has the idle connections looked at before their next use: another one was found dead.
 func (p *pool) suspect() {
 	p.mu.Lock()

@@ -57,7 +57,7 @@ func setup(t *testing.T) *scene {
 		s.exec(`INSERT INTO {tenant}.role_grants (id, subject, role, created_by) VALUES ($1, $2, $3, 'test')`, ids.New(), subject, role)
 	}
 
-	directory := ok(tenantdb.OpenDirectory(t.Context(), platform.AppURL))(t)
+	directory := ok(tenantdb.OpenDirectory(t.Context(), map[string]string{"default": platform.AppURL}))(t)
 	t.Cleanup(directory.Close)
 	clusters := map[string]string{provision.DefaultCluster: platform.AppURL}
 	db := ok(tenantdb.Open(t.Context(), tenantdb.Config{Clusters: clusters}, directory))(t)

@@ -109,14 +109,15 @@ func pageKey(o Options) []byte {
 }
 
 func (p *Platform) openDatabases(ctx context.Context, c config.Config) error {
-	if c.Database.URL == "" {
-		return errors.New("no control database is set: set CIRCLE15_DATABASE_URL (or database.urlFile) to its URL as the login circle15_app")
+	clusters := c.ClusterURLs()
+	if len(clusters) == 0 {
+		return errors.New("no database is set: set CIRCLE15_DATABASE_URL (or database.urlFile) to its URL as the login circle15_app")
 	}
 	var err error
-	if p.directory, err = tenantdb.OpenDirectory(ctx, c.Database.URL.Reveal()); err != nil {
+	if p.directory, err = tenantdb.OpenDirectory(ctx, clusters); err != nil {
 		return explain(err)
 	}
-	p.db, err = tenantdb.Open(ctx, tenantdb.Config{Clusters: c.ClusterURLs(), MaxConns: c.Database.MaxConns}, p.directory)
+	p.db, err = tenantdb.Open(ctx, tenantdb.Config{Clusters: clusters, MaxConns: c.Database.MaxConns}, p.directory)
 	return err
 }
 

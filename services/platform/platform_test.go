@@ -41,7 +41,11 @@ func options(t *testing.T, services ...string) platform.Options {
 
 func start(t *testing.T, services ...string) *running {
 	t.Helper()
-	o := options(t, services...)
+	return run(t, options(t, services...))
+}
+
+func run(t *testing.T, o platform.Options) *running {
+	t.Helper()
 	p, err := platform.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

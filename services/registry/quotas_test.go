@@ -45,7 +45,7 @@ func newBounded(t testing.TB) *bounded {
 		}
 	}
 	var err error
-	if b.directory, err = tenantdb.OpenDirectory(t.Context(), platform.AppURL); err != nil {
+	if b.directory, err = tenantdb.OpenDirectory(t.Context(), map[string]string{"default": platform.AppURL}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.directory.Close)
