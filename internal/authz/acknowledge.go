@@ -63,10 +63,10 @@ func (a *acknowledger) put(all bool, versions map[string]int64) {
 	defer a.mu.Unlock()
 	if a.all = a.all || all; a.all {
 		a.noted = nil
-	} else if a.noted == nil {
-		a.noted = map[string]int64{}
-	}
-	if !a.all {
+	} else {
+		if a.noted == nil {
+			a.noted = map[string]int64{}
+		}
 		for schema, version := range versions {
 			a.noted[schema] = max(a.noted[schema], version)
 		}

@@ -54,7 +54,7 @@ type Reconciler struct {
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("databasecluster").
 		For(&v1alpha1.DatabaseCluster{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})). // a deletion changes it too
-		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(clusterOf), builder.WithPredicates(gone())).
+		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(clusterOf), builder.WithPredicates(Gone())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}). // one that does not answer must not hold up the others
 		Complete(r)
 }
@@ -104,8 +104,8 @@ func (r *Reconciler) hold(ctx context.Context, dbc *v1alpha1.DatabaseCluster) er
 	return r.Client.Patch(ctx, dbc, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 }
 
-// gone lets deletions pass.
-func gone() predicate.Predicate {
+// Gone lets deletions pass alone: what waits for an object to be gone may go on.
+func Gone() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc:  func(event.CreateEvent) bool { return false },
 		UpdateFunc:  func(event.UpdateEvent) bool { return false },

@@ -62,7 +62,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 			predicate.GenerationChangedPredicate{}, deletionStarted(),
 		))).
 		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(r.children), builder.WithPredicates(becameReady())).
-		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(r.freed), builder.WithPredicates(gone())).
+		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(r.freed), builder.WithPredicates(cluster.Gone())).
 		WatchesRawSource(source.TypedChannel(r.Opened, handler.TypedEnqueueRequestsFromMapFunc(r.waiting))).
 		WatchesRawSource(source.TypedChannel(r.Drifted, behindNewTenants())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: max(1, r.Workers), RateLimiter: backoff()}).

@@ -149,15 +149,6 @@ func becameReady() predicate.Predicate {
 	}
 }
 
-func gone() predicate.Predicate {
-	return predicate.Funcs{
-		CreateFunc:  func(event.CreateEvent) bool { return false },
-		UpdateFunc:  func(event.UpdateEvent) bool { return false },
-		DeleteFunc:  func(event.DeleteEvent) bool { return true },
-		GenericFunc: func(event.GenericEvent) bool { return false },
-	}
-}
-
 // backoff spreads retries of one tenant between a quarter of a second and two minutes, and all tenants' over fifty a
 // second, with jitter: thousands that failed together must not come back together.
 func backoff() workqueue.TypedRateLimiter[reconcile.Request] {
