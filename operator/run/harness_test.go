@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -35,7 +36,6 @@ var apiServer struct {
 	env    *envtest.Environment
 	config *rest.Config
 	err    error
-	codes  []string
 	names  int
 }
 
@@ -78,6 +78,7 @@ type world struct {
 	cluster   string
 	sql       *pgxpool.Pool // as superuser
 	clock     clock
+	tenants   []*v1alpha1.Tenant // to be taken away at the end of the test
 }
 
 func setup(t *testing.T) *world {
@@ -101,6 +102,7 @@ func setup(t *testing.T) *world {
 		Spec:       v1alpha1.DatabaseClusterSpec{ConnectionSecret: v1alpha1.SecretKey{Name: "database"}},
 	})
 	t.Cleanup(func() { w.removeCluster(w.cluster) })
+	t.Cleanup(w.removeTenants)
 	return w
 }
 
@@ -246,21 +248,27 @@ func taken(w *world, code string) bool {
 // city creates a city of a province, changed by the options.
 func (w *world) city(parent *v1alpha1.Tenant, change ...func(*v1alpha1.Tenant)) *v1alpha1.Tenant {
 	w.t.Helper()
-	for _, d := range divisions.Children(parent.Spec.DivisionCode) {
-		if taken(w, d.Code) {
-			continue
+	code := w.cityCode(parent)
+	apiServer.names++
+	t := tenantOf(fmt.Sprintf("c%d-%s", apiServer.names, code), v1alpha1.LevelCity, parent.Name, code)
+	for _, f := range change {
+		f(t)
+	}
+	w.create(t)
+	w.cleanup(t)
+	return t
+}
+
+// cityCode is the division code of a city of the province that no tenant has.
+func (w *world) cityCode(province *v1alpha1.Tenant) string {
+	w.t.Helper()
+	for _, d := range divisions.Children(province.Spec.DivisionCode) {
+		if !taken(w, d.Code) {
+			return d.Code
 		}
-		apiServer.names++
-		t := tenantOf(fmt.Sprintf("c%d-%s", apiServer.names, d.Code), v1alpha1.LevelCity, parent.Name, d.Code)
-		for _, f := range change {
-			f(t)
-		}
-		w.create(t)
-		w.cleanup(t)
-		return t
 	}
 	w.t.Fatal("no city is left")
-	return nil
+	return ""
 }
 
 func tenantOf(name string, level v1alpha1.Level, parent, code string) *v1alpha1.Tenant {
@@ -274,21 +282,25 @@ func tenantOf(name string, level v1alpha1.Level, parent, code string) *v1alpha1.
 }
 
 // cleanup takes a tenant off the API server at the end of the test, whatever the operator did of it.
-func (w *world) cleanup(t *v1alpha1.Tenant) {
-	key := client.ObjectKeyFromObject(t)
-	w.t.Cleanup(func() {
-		ctx := context.WithoutCancel(w.t.Context())
+func (w *world) cleanup(t *v1alpha1.Tenant) { w.tenants = append(w.tenants, t) }
+
+// removeTenants runs after the test's operators have stopped, which could otherwise go on with what is being removed.
+func (w *world) removeTenants() {
+	ctx := context.WithoutCancel(w.t.Context())
+	for _, t := range slices.Backward(w.tenants) {
 		var now v1alpha1.Tenant
-		if w.client.Get(ctx, key, &now) == nil {
+		if w.client.Get(ctx, keyOf(t.Name), &now) == nil {
 			_ = w.client.Delete(ctx, &now)
 		}
-		if w.client.Get(ctx, key, &now) == nil {
+		if w.client.Get(ctx, keyOf(t.Name), &now) == nil {
 			now.Finalizers = nil
 			_ = w.client.Update(ctx, &now)
 		}
 		// The division is for whoever comes next.
-		_, _ = w.sql.Exec(ctx, `UPDATE circle15.tenants SET state = 'retained' WHERE name = $1`, t.Name)
-	})
+		if _, err := w.sql.Exec(ctx, `UPDATE circle15.tenants SET state = 'retained' WHERE name = $1`, t.Name); err != nil {
+			w.t.Errorf("the division of %s is not free: %v", t.Name, err)
+		}
+	}
 }
 
 // await polls until the tenant satisfies the condition; fails the test with its status otherwise.
