@@ -40,6 +40,7 @@ const (
 // Reconciler opens a Provisioner for every DatabaseCluster.
 type Reconciler struct {
 	Client    client.Client
+	Objects   *status.Store
 	Uncached  client.Reader // of Secrets, which the operator may get and not list, and of what a cache may not know yet
 	Recorder  events.EventRecorder
 	Pool      *Pool
@@ -62,7 +63,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 // Reconcile brings the pool and the status of one DatabaseCluster up to date.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Result, err error) {
 	var dbc v1alpha1.DatabaseCluster
-	if err := r.Client.Get(ctx, req.NamespacedName, &dbc); apierrors.IsNotFound(err) {
+	if err := r.Objects.Get(ctx, req.Name, &dbc); apierrors.IsNotFound(err) {
 		r.Pool.remove(req.Name)
 		r.Pool.attempted(req.Name) // nobody waits for what is no more
 		return ctrl.Result{}, nil
@@ -85,7 +86,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 		return ctrl.Result{}, err // the operator is stopping: nothing was learned about the cluster
 	}
 	setReachable(&dbc, err)
-	patched := status.Patch(ctx, r.Client, &dbc, before, &dbc.Status)
+	patched := r.Objects.Patch(ctx, &dbc, before, &dbc.Status)
 	if err != nil {
 		return ctrl.Result{}, errors.Join(permanent(err), patched)
 	}

@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"circle15.dev/api/tenancy/v1alpha1"
-	"circle15.dev/operator/status"
 )
 
 // namedTenants is how many tenants a condition names.
@@ -54,7 +53,7 @@ func (r *Reconciler) delete(ctx context.Context, dbc *v1alpha1.DatabaseCluster) 
 		ObservedGeneration: dbc.Generation,
 	})
 	// The deletion of a Tenant queues the cluster; the pause is for a changed Secret.
-	return ctrl.Result{RequeueAfter: again}, errors.Join(permanent(opened), status.Patch(ctx, r.Client, dbc, before, &dbc.Status))
+	return ctrl.Result{RequeueAfter: again}, errors.Join(permanent(opened), r.Objects.Patch(ctx, dbc, before, &dbc.Status))
 }
 
 // placed are the names of the Tenants on the cluster, as the API server has them.

@@ -22,6 +22,7 @@ import (
 
 	"circle15.dev/api/tenancy/v1alpha1"
 	"circle15.dev/operator/cluster"
+	"circle15.dev/operator/status"
 	operatortenant "circle15.dev/operator/tenant"
 )
 
@@ -106,6 +107,11 @@ func Operator(ctx context.Context, config *rest.Config, o Options) error {
 	return mgr.Start(ctx)
 }
 
+// objects is where one controller reads what it reconciles, and writes its status.
+func objects(mgr ctrl.Manager) *status.Store {
+	return &status.Store{Client: mgr.GetClient(), Uncached: mgr.GetAPIReader()}
+}
+
 func register(ctx context.Context, mgr ctrl.Manager, clusters *cluster.Pool, o Options) error {
 	for field, index := range map[string]client.IndexerFunc{
 		operatortenant.ParentIndex: operatortenant.IndexParent, operatortenant.DivisionIndex: operatortenant.IndexDivision,
@@ -116,15 +122,15 @@ func register(ctx context.Context, mgr ctrl.Manager, clusters *cluster.Pool, o O
 	}
 	opened := make(chan event.TypedGenericEvent[*v1alpha1.DatabaseCluster])
 	databases := &cluster.Reconciler{
-		Client: mgr.GetClient(), Uncached: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("circle15-operator"), Pool: clusters,
-		Namespace: o.Namespace, Opened: opened, AfterStep: o.AfterStep,
+		Client: mgr.GetClient(), Uncached: mgr.GetAPIReader(), Objects: objects(mgr),
+		Recorder: mgr.GetEventRecorder("circle15-operator"), Pool: clusters, Namespace: o.Namespace, Opened: opened, AfterStep: o.AfterStep,
 	}
 	if err := databases.SetupWithManager(mgr); err != nil {
 		return err
 	}
 	drifted := make(chan event.TypedGenericEvent[*v1alpha1.Tenant])
 	tenants := &operatortenant.Reconciler{
-		Client: mgr.GetClient(), Clusters: clusters, Recorder: mgr.GetEventRecorder("circle15-operator"), Now: o.Now,
+		Client: mgr.GetClient(), Objects: objects(mgr), Clusters: clusters, Recorder: mgr.GetEventRecorder("circle15-operator"), Now: o.Now,
 		Workers: o.Workers, IsolationEvery: o.IsolationEvery, Dump: dumpInto(o.DumpFolder, clusters),
 		AfterPhase: o.AfterPhase, Opened: opened, Drifted: drifted,
 	}

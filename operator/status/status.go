@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 )
@@ -21,12 +24,64 @@ const Owner = client.FieldOwner("circle15-operator")
 // limit bounds the writing of one status.
 const limit = 10 * time.Second
 
+// Store reads the objects of one cluster-scoped kind, and writes their status. Its copies come from a cache, but are never
+// older than what it has written itself: a status decided by an older one could take the last change for made, or an
+// event for told.
+type Store struct {
+	Client   client.Client // reads from a cache
+	Uncached client.Reader
+
+	mu      sync.Mutex
+	written map[string]string // resource versions that the cache has not shown yet, by name
+}
+
+// Get reads the object of that name.
+func (s *Store) Get(ctx context.Context, name string, obj client.Object) error {
+	err := s.Client.Get(ctx, client.ObjectKey{Name: name}, obj)
+	if err == nil && s.behind(obj) {
+		err = s.Uncached.Get(ctx, client.ObjectKey{Name: name}, obj)
+	}
+	if apierrors.IsNotFound(err) {
+		s.wrote(name, "")
+	}
+	return err
+}
+
+// behind says whether the object is older than what was written. Versions of one resource are ordered (Kubernetes
+// KEP-5504); where a server's are not, the object passes for current.
+func (s *Store) behind(obj client.Object) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	version, known := s.written[obj.GetName()]
+	if !known {
+		return false
+	}
+	if order, err := resourceversion.CompareResourceVersion(obj.GetResourceVersion(), version); err == nil && order < 0 {
+		return true
+	}
+	delete(s.written, obj.GetName())
+	return false
+}
+
+func (s *Store) wrote(name, version string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case version == "":
+		delete(s.written, name)
+	case s.written == nil:
+		s.written = map[string]string{name: version}
+	default:
+		s.written[name] = version
+	}
+}
+
 // Patch applies (server-side) the status of obj where it differs from before. An object that is gone is no error.
-func Patch(ctx context.Context, c client.Client, obj client.Object, before, now any) error {
+func (s *Store) Patch(ctx context.Context, obj client.Object, before, now any) error {
 	if equality.Semantic.DeepEqual(before, now) {
 		return nil
 	}
-	kind, err := apiutil.GVKForObject(obj, c.Scheme())
+	kind, err := apiutil.GVKForObject(obj, s.Client.Scheme())
 	if err != nil {
 		return err
 	}
@@ -42,7 +97,11 @@ func Patch(ctx context.Context, c client.Client, obj client.Object, before, now 
 	// The request may have been cancelled by a shutdown; what was done is still worth telling.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
-	return client.IgnoreNotFound(c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), Owner, client.ForceOwnership))
+	if err := s.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), Owner, client.ForceOwnership); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	s.wrote(u.GetName(), u.GetResourceVersion()) // of the server's answer
+	return nil
 }
 
 func toMap(v any) (map[string]any, error) {

@@ -32,6 +32,7 @@ import (
 // Reconciler reconciles Tenants.
 type Reconciler struct {
 	Client   client.Client
+	Objects  *status.Store
 	Clusters *cluster.Pool
 	Recorder events.EventRecorder
 	// Now is the clock of grace periods.
@@ -72,7 +73,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 // Reconcile brings one tenant in line with its object.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ctrl.Result, err error) {
 	var t v1alpha1.Tenant
-	if err := r.Client.Get(ctx, req.NamespacedName, &t); err != nil {
+	if err := r.Objects.Get(ctx, req.Name, &t); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if t.DeletionTimestamp.IsZero() && !controllerutil.ContainsFinalizer(&t, v1alpha1.Finalizer) {
@@ -91,7 +92,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 		}
 		r.sumUp(s, err)
 		span.SetAttributes(attribute.String("circle15.phase", string(t.Status.Phase)))
-		err = errors.Join(conclude(err), status.Patch(ctx, r.Client, &t, s.before, &t.Status))
+		err = errors.Join(conclude(err), r.Objects.Patch(ctx, &t, s.before, &t.Status))
 	}()
 	if !t.DeletionTimestamp.IsZero() {
 		return r.run(ctx, s, r.deletionPhases())

@@ -12,7 +12,6 @@ import (
 	"circle15.dev/internal/tenant"
 	"circle15.dev/operator/cluster"
 	"circle15.dev/operator/provision"
-	"circle15.dev/operator/status"
 )
 
 // place finds the cluster of the tenant, or chooses one: the cluster named, or of the class named (or of none) the one
@@ -31,7 +30,7 @@ func (r *Reconciler) place(ctx context.Context, s *scope) error {
 		defer placed()
 		st.Cluster = name
 		st.Phase = v1alpha1.PhaseProvisioning
-		if err := status.Patch(ctx, r.Client, s.tenant, s.before, st); err != nil {
+		if err := r.Objects.Patch(ctx, s.tenant, s.before, st); err != nil {
 			return err
 		}
 		s.before = st.DeepCopy()
