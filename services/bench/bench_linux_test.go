@@ -43,34 +43,38 @@ const (
 var callers = []int{8, 32}
 
 // BenchmarkGetCase measures GET of one case over REST (token, casbin, tenant transaction), with one tenant and with a
-// thousand at random, beside as many callers of pgbench doing the same statements unpipelined for one tenant; and
-// provisioning. The three take turns, so that what else the machine does meets all of them; a ratio is the median of
-// the rounds.
+// thousand at random, beside as many callers of pgbench doing the same statements unpipelined for one tenant, and beside
+// the limit (limit_linux_test.go); and provisioning. They take turns, so that what else the machine does meets all of
+// them; a ratio is the median of the rounds.
 func BenchmarkGetCase(b *testing.B) {
 	for b.Loop() {
 		platform := testenv.Provisioned(b)
 		cities, perTenant := provisionAll(b, platform)
 		serve(b, platform)
+		serveLimit(b, platform, cities)
 		all := requests(b, cities)
 		one := func() []byte { return all[0] }
 		many := func() []byte { return all[rand.N(len(all))] }
 		load(b, address, callers[0], warmUp, one)
 		load(b, address, callers[0], warmUp, many)
+		load(b, limitAddress, callers[0], warmUp, many)
 		fmt.Printf(`
 | callers | what, 2 cores shared with client and PostgreSQL | per second | p99 | of pgbench (least to most of %d rounds) | target |
 | --- | --- | --- | --- | --- | --- |
 `, rounds)
 		for _, n := range callers {
-			var peer, single, random measured
+			var peer, single, random, limit measured
 			for range rounds {
 				peer.add(pgbench(b, platform, cities[0], n), 0)
 				single.add(load(b, address, n, during, one))
 				random.add(load(b, address, n, during, many))
+				limit.add(load(b, limitAddress, n, during, many))
 			}
 			fmt.Printf(`| %[1]d | pgbench -M prepared, the same statements, one tenant | %.0[2]f | | 1.00 | |
 | %[1]d | GET one case over REST, one tenant | %[3]s | 0.50 |
 | %[1]d | GET one case over REST, %[4]d tenants at random | %[5]s | 0.50 |
-`, n, median(peer.perSecond), single.beside(peer), tenants, random.beside(peer))
+| %[1]d | the limit: net/http and the driver alone, %[4]d tenants at random | %[6]s | |
+`, n, median(peer.perSecond), single.beside(peer), tenants, random.beside(peer), limit.beside(peer))
 		}
 		fmt.Printf(`
 | what | measured | target |
@@ -187,8 +191,14 @@ func serve(b *testing.B, platform *testenv.Platform) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = process.Process.Signal(syscall.SIGTERM); _ = process.Wait() })
-	testenv.Await(b, "the platform is ready", func() bool {
-		response, err := http.Get("http://" + address + "/readyz")
+	awaitHTTP(b, "http://"+address+"/readyz")
+}
+
+// awaitHTTP waits until the URL is answered with 200.
+func awaitHTTP(b *testing.B, url string) {
+	b.Helper()
+	testenv.Await(b, url, func() bool {
+		response, err := http.Get(url)
 		if err != nil {
 			return false
 		}
@@ -215,12 +225,15 @@ func requests(b *testing.B, cities []city) [][]byte {
 	return all
 }
 
-// script is what GetCase runs: the statements of tenantdb's transaction and of services/cases.
-const script = `BEGIN;
+// getCase is GetCase's statement in services/cases, and script the whole of its transaction in tenantdb.
+const (
+	getCase = `SELECT c.id, c.station_id, c.household_id, c.resident_id, c.staff_id, c.domain, c.title, c.presenting_problem, c.stage, c.assessment, c.goals, c.plan, c.evaluation_summary, c.reflection, c.goal_attainment, c.evaluated_date, c.opened_date, c.closed_date, c.closure_reason, c.void_reason, c.revision, c.create_time, c.update_time, ARRAY(SELECT n.need_id FROM %[1]s.case_needs n WHERE n.case_id = c.id ORDER BY n.need_id) FROM %[1]s.cases c WHERE c.id = '%[2]s' AND (NULL::uuid[] IS NULL OR c.station_id = ANY(NULL::uuid[])) AND (NULL::text IS NULL OR c.created_by = NULL)`
+	script  = `BEGIN;
 SELECT set_config('role', '%[1]s', true);
-SELECT c.id, c.station_id, c.household_id, c.resident_id, c.staff_id, c.domain, c.title, c.presenting_problem, c.stage, c.assessment, c.goals, c.plan, c.evaluation_summary, c.reflection, c.goal_attainment, c.evaluated_date, c.opened_date, c.closed_date, c.closure_reason, c.void_reason, c.revision, c.create_time, c.update_time, ARRAY(SELECT n.need_id FROM %[1]s.case_needs n WHERE n.case_id = c.id ORDER BY n.need_id) FROM %[1]s.cases c WHERE c.id = '%[2]s' AND (NULL::uuid[] IS NULL OR c.station_id = ANY(NULL::uuid[])) AND (NULL::text IS NULL OR c.created_by = NULL);
+` + getCase + `;
 COMMIT;
 `
+)
 
 var tps = regexp.MustCompile(`tps = ([0-9.]+) \(without`)
 
