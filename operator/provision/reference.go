@@ -12,10 +12,10 @@ import (
 
 // Object is something in a tenant's schema that a release's migrations and grants make.
 type Object struct {
-	Kind string // schema, table, column, constraint, index, function, trigger, sequence, view
+	Kind string // schema, table, column, default, constraint, index, function, trigger, sequence, view
 	Name string // with its table, where it has one: "cases.cases_stage_known"
 
-	identity   string // what else must agree: type, validity, the body's digest
+	identity   string // what else must agree: type, validity, expressions, the body's digest
 	acl        string // who may do what, with the tenant's role as "@"
 	definition string // DDL that makes it again in a schema named referenceName; empty for what holds rows
 }
@@ -25,7 +25,8 @@ const referenceName = "circle15_reference"
 
 // catalogSQL lists the objects of the schemas $1, one row each. The same query reads the reference, one tenant, and all
 // tenants: there it is folded into one number a schema, so that 3,000 schemas need neither sorting nor sending.
-// Types are compared by oid: no tenant has types of its own.
+// Types are compared by oid: no tenant has types of its own. Expressions are compared as the server writes them: what it
+// stores tells where in the statement each part stood, so that an object that was made again would differ.
 //
 // The catalogs have no index by schema, so what lists everything in a schema reads all of pg_class. With the names of the
 // relations and functions that are looked for ($2, $3), one schema among thousands is found by index.
@@ -47,25 +48,38 @@ item AS (
 	SELECT schema, CASE relkind WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'view' ELSE 'table' END, relname,
 		relrowsecurity::text, relacl FROM rel
 	UNION ALL
-	SELECT rel.schema, 'column', rel.relname || '.' || a.attname, a.atttypid || ' ' || a.attnotnull || ' ' || a.attidentity::text, a.attacl
+	SELECT rel.schema, 'column', rel.relname || '.' || a.attname,
+		pg_catalog.concat_ws(' ', a.atttypid, a.atttypmod, a.attnotnull, a.attidentity, a.attgenerated), a.attacl
 	FROM pg_catalog.pg_attribute a JOIN rel ON rel.oid = a.attrelid AND rel.relkind IN ('r', 'p')
 	WHERE a.attnum > 0 AND NOT a.attisdropped
 	UNION ALL
-	SELECT rel.schema, 'constraint', rel.relname || '.' || k.conname, k.contype::text || ' ' || k.convalidated, NULL
-	FROM pg_catalog.pg_constraint k JOIN rel ON rel.oid = k.conrelid
+	SELECT rel.schema, 'default', rel.relname || '.' || a.attname, pg_catalog.pg_get_expr(d.adbin, d.adrelid), NULL
+	FROM pg_catalog.pg_attrdef d JOIN rel ON rel.oid = d.adrelid
+	JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum AND a.attgenerated = ''
+	UNION ALL
+	SELECT rel.schema, 'constraint', rel.relname || '.' || k.conname,
+		pg_catalog.concat_ws(' ', k.contype, k.convalidated, k.condeferrable, k.condeferred, k.conkey, target.relname, k.confkey,
+			k.confdeltype, k.confupdtype, CASE k.contype WHEN 'c' THEN pg_catalog.pg_get_expr(k.conbin, k.conrelid) END), NULL
+	FROM pg_catalog.pg_constraint k JOIN rel ON rel.oid = k.conrelid LEFT JOIN rel AS target ON target.oid = k.confrelid
 	WHERE k.contype <> 't'
 	UNION ALL
-	SELECT rel.schema, 'index', rel.relname || '.' || ic.relname, i.indisvalid || ' ' || i.indisunique || ' ' || i.indkey::text, NULL
+	SELECT rel.schema, 'index', rel.relname || '.' || ic.relname,
+		pg_catalog.concat_ws(' ', i.indisvalid, i.indisunique, i.indkey, i.indclass, i.indoption,
+			pg_catalog.pg_get_expr(i.indpred, i.indrelid), pg_catalog.pg_get_expr(i.indexprs, i.indrelid)), NULL
 	FROM pg_catalog.pg_index i JOIN rel ON rel.oid = i.indrelid JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
 	WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
 		WHERE k.conrelid = i.indrelid AND k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
 	UNION ALL
-	SELECT s.name, 'function', f.proname || '(' || f.proargtypes::text || ')', pg_catalog.md5(f.prosrc) || ' ' || f.prosecdef || ' ' ||
-		pg_catalog.replace(coalesce(pg_catalog.array_to_string(f.proconfig, ','), ''), s.name, '@'), f.proacl
+	SELECT s.name, 'function', f.proname || '(' || f.proargtypes::text || ')',
+		pg_catalog.concat_ws(' ', pg_catalog.md5(f.prosrc), f.prolang, f.prorettype, f.provolatile, f.prosecdef,
+			pg_catalog.replace(pg_catalog.array_to_string(f.proconfig, ','), s.name, '@')), f.proacl
 	FROM pg_catalog.pg_proc f JOIN s ON s.oid = f.pronamespace {functions}
 	UNION ALL
-	SELECT rel.schema, 'trigger', rel.relname || '.' || t.tgname, t.tgenabled::text || ' ' || t.tgtype, NULL
-	FROM pg_catalog.pg_trigger t JOIN rel ON rel.oid = t.tgrelid WHERE NOT t.tgisinternal
+	SELECT rel.schema, 'trigger', rel.relname || '.' || t.tgname,
+		pg_catalog.concat_ws(' ', t.tgenabled, t.tgtype, t.tgattr, t.tgargs, s.name = rel.schema, f.proname,
+			CASE WHEN t.tgqual IS NOT NULL THEN pg_catalog.replace(pg_catalog.pg_get_triggerdef(t.oid), rel.schema || '.', '@.') END), NULL
+	FROM pg_catalog.pg_trigger t JOIN rel ON rel.oid = t.tgrelid JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid
+	LEFT JOIN s ON s.oid = f.pronamespace WHERE NOT t.tgisinternal
 ),
 folded AS (
 	SELECT schema, kind, name, identity, CASE WHEN acl IS NULL THEN '' ELSE pg_catalog.replace(
@@ -94,6 +108,12 @@ SELECT kind, name, definition FROM (
 		pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I, ADD CONSTRAINT %2$I %3$s', k.conrelid::regclass, k.conname,
 			pg_catalog.pg_get_constraintdef(k.oid))
 	FROM pg_catalog.pg_constraint k JOIN rel ON rel.oid = k.conrelid WHERE k.contype <> 't'
+	UNION ALL
+	SELECT 2, 'default', rel.relname || '.' || a.attname,
+		pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT %s', d.adrelid::regclass, a.attname,
+			pg_catalog.pg_get_expr(d.adbin, d.adrelid))
+	FROM pg_catalog.pg_attrdef d JOIN rel ON rel.oid = d.adrelid
+	JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum AND a.attgenerated = ''
 	UNION ALL
 	SELECT 5, 'index', rel.relname || '.' || ic.relname,
 		pg_catalog.format('DROP INDEX IF EXISTS %s; %s', i.indexrelid::regclass, pg_catalog.pg_get_indexdef(i.indexrelid))
