@@ -61,7 +61,10 @@ func BenchmarkScale(b *testing.B) {
 		t.resync = time.Since(started)
 		_, t.peakOfResync = s.memory()
 
-		cities := s.tenants(divisions.City, 0)
+		// A city without counties stands in the table as its own county, too.
+		cities := slices.DeleteFunc(s.tenants(divisions.City, 0), func(city *v1alpha1.Tenant) bool {
+			return slices.ContainsFunc(counties, func(county *v1alpha1.Tenant) bool { return county.Name == city.Name })
+		})
 		for range resyncs {
 			s.stop()
 			s.start()
