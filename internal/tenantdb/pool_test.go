@@ -227,9 +227,8 @@ func TestTheWaitForAConnectionIsBounded(t *testing.T) {
 		cancel()
 		wantKind(t, <-gone, apierr.Canceled)
 	})
-	if !served(short)() || !served(long)() {
-		t.Error("afterwards the tenant is not served")
-	}
+	testenv.Await(t, "afterwards the tenant is served", served(short))
+	testenv.Await(t, "afterwards the tenant is served by the patient", served(long))
 }
 
 // Its requests do not wait for a connection, which they might for an hour here.
