@@ -14,7 +14,7 @@ type sightings struct {
 	mu    sync.Mutex
 	at    time.Time
 	of    map[tenant.Name]*provision.Observation
-	since map[tenant.Name]time.Time // when work on the tenant last ended
+	since map[tenant.Name]time.Time // when what a scan saw of the tenant last became outdated
 }
 
 // Scanned keeps what a scan that began at the time has seen.
@@ -30,7 +30,7 @@ func (h *Handle) Scanned(began time.Time, observed []*provision.Observation) {
 	h.seen.at, h.seen.of, h.seen.since = began, of, nil
 }
 
-// Seen is what the last scan saw of a tenant on which no work was done since, if that scan is younger than the age.
+// Seen is what the last scan saw of a tenant that did not change since, if that scan is younger than the age.
 func (h *Handle) Seen(name tenant.Name, age time.Duration) *provision.Observation {
 	h.seen.mu.Lock()
 	defer h.seen.mu.Unlock()
@@ -40,8 +40,8 @@ func (h *Handle) Seen(name tenant.Name, age time.Duration) *provision.Observatio
 	return h.seen.of[name]
 }
 
-// Worked tells that work was done on a tenant, so that what a scan saw before it counts no more.
-func (h *Handle) Worked(name tenant.Name) {
+// Outdated tells that a tenant has changed, so that what a scan saw before counts no more.
+func (h *Handle) Outdated(name tenant.Name) {
 	h.seen.mu.Lock()
 	defer h.seen.mu.Unlock()
 	delete(h.seen.of, name)

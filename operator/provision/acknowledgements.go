@@ -47,6 +47,23 @@ func (p *Provisioner) PolicyState(ctx context.Context, name tenant.Name) (Policy
 	return found.state, err
 }
 
+// PolicyVersions reads the version of every policy that the control schema knows.
+func (p *Provisioner) PolicyVersions(ctx context.Context) (map[tenant.Name]int64, error) {
+	rows, err := p.pool.Query(ctx, `
+		SELECT t.name, v.version FROM circle15.tenants t JOIN circle15.policy_versions v ON v.schema_name = t.schema_name`)
+	if err != nil {
+		return nil, err
+	}
+	versions := map[tenant.Name]int64{}
+	var name tenant.Name
+	var version int64
+	_, err = pgx.ForEachRow(rows, []any{&name, &version}, func() error {
+		versions[name] = version
+		return nil
+	})
+	return versions, err
+}
+
 type policyStateRow struct {
 	schema string
 	state  PolicyState

@@ -123,6 +123,30 @@ func TestTheStatusNamesTheReplicasThatAcknowledgedAChangeOfThePolicy(t *testing.
 	}
 }
 
+func TestAGrantMadeOverRESTShowsWithoutWaitingForADriftScan(t *testing.T) {
+	w := setup(t)
+	a := w.replica("pod-a")
+	stop := w.operate()
+	province := w.province()
+	w.awaitReady(province)
+	a.acknowledgeAll()
+	stop()
+
+	// It scans once, as it starts, and so has seen the province at the policy it has now, but not the city.
+	w.operate(func(o *run.Options) { o.PoliciesEvery = 100 * time.Millisecond })
+	w.awaitAcknowledged(province, "pod-a")
+	city := w.city(province)
+	w.awaitReady(city)
+	a.acknowledgeAll()
+	w.awaitAcknowledged(city, "pod-a")
+	for _, x := range []*v1alpha1.Tenant{province, city} {
+		a.grantOverREST(x, "wang.fang")
+		w.awaitAcknowledged(x)
+		a.acknowledgeAll()
+		w.awaitAcknowledged(x, "pod-a")
+	}
+}
+
 func TestTheDriftScanNoticesGrantsMadeOverRESTAndReplicasThatComeAndGo(t *testing.T) {
 	w := setup(t)
 	w.operate(func(o *run.Options) { o.DriftEvery = 200 * time.Millisecond })

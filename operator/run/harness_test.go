@@ -143,7 +143,7 @@ func (w *world) operate(change ...func(*run.Options)) (stop func()) {
 	w.t.Helper()
 	o := run.Options{
 		Namespace: w.namespace, MetricsAddress: "0", HealthAddress: "0", Workers: 4,
-		DriftEvery: time.Hour, IsolationEvery: time.Hour, Now: w.clock.now, SkipNameValidation: true,
+		DriftEvery: time.Hour, PoliciesEvery: time.Hour, IsolationEvery: time.Hour, Now: w.clock.now, SkipNameValidation: true,
 	}
 	for _, f := range change {
 		f(&o)

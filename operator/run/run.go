@@ -18,6 +18,7 @@ import (
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"circle15.dev/api/tenancy/v1alpha1"
@@ -35,6 +36,7 @@ type Options struct {
 	LeaderElect    bool
 	Workers        int
 	DriftEvery     time.Duration
+	PoliciesEvery  time.Duration
 	IsolationEvery time.Duration
 	DumpFolder     string
 	LogLevel       string
@@ -57,14 +59,15 @@ func ParseFlags(args []string) (Options, error) {
 	flags.BoolVar(&o.LeaderElect, "leader-elect", false, "work only while holding the lease, so that replicas do not get in each other's way")
 	flags.IntVar(&o.Workers, "workers", 8, "tenants worked on at a time")
 	flags.DurationVar(&o.DriftEvery, "drift-every", 5*time.Minute, "how often each cluster's catalogs are compared with what should be there")
+	flags.DurationVar(&o.PoliciesEvery, "policies-every", 10*time.Second, "how often the policies' versions are compared with the Tenants' status")
 	flags.DurationVar(&o.IsolationEvery, "isolation-every", 6*time.Hour, "how often isolation is proven again without a change")
 	flags.StringVar(&o.DumpFolder, "dump-folder", "", "folder for the final dump of a tenant that is dropped; empty for none")
 	flags.StringVar(&o.LogLevel, "log-level", "info", "debug, info, warn or error")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
-	if o.Workers < 1 || o.DriftEvery <= 0 || o.IsolationEvery <= 0 {
-		return o, errors.New("--workers, --drift-every and --isolation-every must be positive")
+	if o.Workers < 1 || o.DriftEvery <= 0 || o.PoliciesEvery <= 0 || o.IsolationEvery <= 0 {
+		return o, errors.New("--workers, --drift-every, --policies-every and --isolation-every must be positive")
 	}
 	return o, nil
 }
@@ -138,8 +141,11 @@ func register(ctx context.Context, mgr ctrl.Manager, clusters *cluster.Pool, o O
 		return err
 	}
 	scan := &operatortenant.DriftScan{Client: mgr.GetClient(), Clusters: clusters, Every: o.DriftEvery, Drifted: drifted}
-	if err := mgr.Add(scan); err != nil {
-		return err
+	policies := &operatortenant.PolicyWatch{Client: mgr.GetClient(), Clusters: clusters, Every: o.PoliciesEvery, Drifted: drifted}
+	for _, background := range []manager.Runnable{scan, policies} {
+		if err := mgr.Add(background); err != nil {
+			return err
+		}
 	}
 	if err := mgr.AddHealthzCheck("alive", healthz.Ping); err != nil {
 		return err

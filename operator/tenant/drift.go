@@ -18,8 +18,8 @@ import (
 
 // DriftScan looks at every cluster's catalogs, with a fixed number of queries a cluster, and queues the tenants in which
 // something is not as it should be, behind new ones, and those whose status tells of another policy, or of other replicas
-// that decide by it, than was seen: grants are made over REST too. Stalled tenants and deletions are queued too: what they wait for may
-// lie outside Kubernetes, as a schema of another installation that was removed. It runs on the leader.
+// that decide by it, than was seen. Stalled tenants and deletions are queued too: what they wait for may lie outside
+// Kubernetes, as a schema of another installation that was removed. It runs on the leader.
 type DriftScan struct {
 	Client   client.Reader
 	Clusters *cluster.Pool
@@ -61,21 +61,12 @@ func (d *DriftScan) queueStalled(ctx context.Context) error {
 	for i := range list.Items {
 		tenantsByPhase.WithLabelValues(string(list.Items[i].Status.Phase)).Inc()
 		if phase := list.Items[i].Status.Phase; phase == v1alpha1.PhaseStalled || phase == v1alpha1.PhaseDeleting {
-			if err := d.queue(ctx, list.Items[i].Name); err != nil {
+			if err := lookAgainAt(ctx, d.Drifted, list.Items[i].Name); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-func (d *DriftScan) queue(ctx context.Context, name string) error {
-	select {
-	case d.Drifted <- event.TypedGenericEvent[*v1alpha1.Tenant]{Object: &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: name}}}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // outdated says whether the status of a settled tenant tells another version of its policy, or other replicas, than was
@@ -113,9 +104,19 @@ func (d *DriftScan) scan(ctx context.Context, name string) error {
 		case !d.outdated(ctx, o):
 			continue
 		}
-		if err := d.queue(ctx, string(o.Name)); err != nil {
+		if err := lookAgainAt(ctx, d.Drifted, string(o.Name)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// lookAgainAt has a tenant looked at, behind new ones.
+func lookAgainAt(ctx context.Context, drifted chan<- event.TypedGenericEvent[*v1alpha1.Tenant], name string) error {
+	select {
+	case drifted <- event.TypedGenericEvent[*v1alpha1.Tenant]{Object: &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: name}}}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -135,7 +135,7 @@ func (r *Reconciler) provision(ctx context.Context, s *scope) error {
 			return err
 		}
 		made, err := p.Create(ctx, spec)
-		s.handle.Worked(spec.Name)
+		s.handle.Outdated(spec.Name)
 		if err != nil {
 			setProvisioned(s, nil, err)
 			return err
