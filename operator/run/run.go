@@ -59,7 +59,7 @@ func ParseFlags(args []string) (Options, error) {
 	flags.BoolVar(&o.LeaderElect, "leader-elect", false, "work only while holding the lease, so that replicas do not get in each other's way")
 	flags.IntVar(&o.Workers, "workers", 8, "tenants worked on at a time")
 	flags.DurationVar(&o.DriftEvery, "drift-every", 5*time.Minute, "how often each cluster's catalogs are compared with what should be there")
-	flags.DurationVar(&o.PoliciesEvery, "policies-every", 10*time.Second, "how often the policies' versions are compared with the Tenants' status")
+	flags.DurationVar(&o.PoliciesEvery, "policies-every", 10*time.Second, "how often policies' versions are compared with the Tenants' status")
 	flags.DurationVar(&o.IsolationEvery, "isolation-every", 6*time.Hour, "how often isolation is proven again without a change")
 	flags.StringVar(&o.DumpFolder, "dump-folder", "", "folder for the final dump of a tenant that is dropped; empty for none")
 	flags.StringVar(&o.LogLevel, "log-level", "info", "debug, info, warn or error")

@@ -62,7 +62,7 @@ func (w *PolicyWatch) look(ctx context.Context, name string) error {
 		return err
 	}
 	var list v1alpha1.TenantList
-	if err := w.Client.List(ctx, &list); err != nil {
+	if err := w.Client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil { // thousands, and none is changed
 		return err
 	}
 	for i := range list.Items {
