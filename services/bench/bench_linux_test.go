@@ -186,17 +186,17 @@ func serve(b *testing.B, platform *testenv.Platform) {
 	process := exec.Command(program, "serve", "all")
 	process.Env = append(os.Environ(), "CIRCLE15_DATABASE_URL="+platform.AppURL, "CIRCLE15_HTTP="+address, "CIRCLE15_GRPC=127.0.0.1:18490",
 		"CIRCLE15_ADMIN=127.0.0.1:18491", "CIRCLE15_LOG_LEVEL=warn", "CIRCLE15_BUILTIN_ISSUER="+folder)
+	start(b, process, "http://"+address+"/readyz")
+}
+
+// start starts a server, to be ended with the benchmark, and waits until it answers the URL with 200.
+func start(b *testing.B, process *exec.Cmd, url string) {
+	b.Helper()
 	process.Stderr = os.Stderr
 	if err := process.Start(); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = process.Process.Signal(syscall.SIGTERM); _ = process.Wait() })
-	awaitHTTP(b, "http://"+address+"/readyz")
-}
-
-// awaitHTTP waits until the URL is answered with 200.
-func awaitHTTP(b *testing.B, url string) {
-	b.Helper()
 	testenv.Await(b, url, func() bool {
 		response, err := http.Get(url)
 		if err != nil {

@@ -62,12 +62,7 @@ func serveLimit(b *testing.B, platform *testenv.Platform, cities []city) {
 	}
 	process := exec.Command(os.Args[0])
 	process.Env = append(os.Environ(), limitEnv+"="+file, "GOGC=400")
-	process.Stderr = os.Stderr
-	if err := process.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = process.Process.Kill(); _ = process.Wait() })
-	awaitHTTP(b, "http://"+limitAddress+"/v1/cases/"+cities[0].id.String())
+	start(b, process, "http://"+limitAddress+"/v1/cases/"+cities[0].id.String())
 }
 
 func answerLimit(file string) error {
