@@ -46,8 +46,7 @@ func newAcknowledger(replica *tenantdb.Replica, distrust func()) *acknowledger {
 func parseChange(payload string) (schema string, t tenant.Name, version int64) {
 	schema, number, _ := strings.Cut(payload, ":")
 	version, _ = strconv.ParseInt(number, 10, 64) // 0 is acknowledged by nobody
-	// Names have no underscores, so that a schema's name tells its tenant's.
-	return schema, tenant.Name(strings.ReplaceAll(strings.TrimPrefix(schema, "t_"), "_", "-")), version
+	return schema, tenant.OfSchema(schema), version
 }
 
 // changed notes that everything of the schema older than the version has been voided.

@@ -18,6 +18,9 @@ type Name string
 // MaxNameLength is the longest name in bytes; with the prefix "t_" it stays below PostgreSQL's 63-byte identifiers.
 const MaxNameLength = 40
 
+// schemaPrefix begins the schema of every tenant, and of nothing else.
+const schemaPrefix = "t_"
+
 // ErrAbsent says that a context carries no tenant.
 var ErrAbsent = errors.New("no tenant in this request")
 
@@ -46,7 +49,12 @@ func letter(c byte) bool { return 'a' <= c && c <= 'z' }
 
 // Schema is the PostgreSQL schema that holds the tenant's rows. A hyphen becomes an underscore; names cannot hold
 // underscores, so two names never share a schema.
-func (n Name) Schema() string { return "t_" + strings.ReplaceAll(string(n), "-", "_") }
+func (n Name) Schema() string { return schemaPrefix + strings.ReplaceAll(string(n), "-", "_") }
+
+// OfSchema is the tenant whose schema it would be; of a schema that is no tenant's, a name that none has.
+func OfSchema(schema string) Name {
+	return Name(strings.ReplaceAll(strings.TrimPrefix(schema, schemaPrefix), "_", "-"))
+}
 
 // Role is the NOLOGIN role as which every transaction of the tenant runs.
 func (n Name) Role() string { return n.Schema() }

@@ -31,7 +31,7 @@ func FuzzANameIsTakenExactlyWhenTheRuleAllowsIt(f *testing.F) {
 	})
 }
 
-func TestTwoNamesNeverShareASchema(t *testing.T) {
+func TestTwoNamesNeverShareASchemaAndEachSchemaTellsItsTenant(t *testing.T) {
 	const alphabet = "a1-"
 	seen := map[string]tenant.Name{}
 	var try func(prefix string)
@@ -41,6 +41,9 @@ func TestTwoNamesNeverShareASchema(t *testing.T) {
 				t.Errorf("%s and %s are both in %s", name, other, name.Schema())
 			}
 			seen[name.Schema()] = name
+			if back := tenant.OfSchema(name.Schema()); back != name {
+				t.Errorf("the schema of %s is told to be that of %s", name, back)
+			}
 		}
 		if len(prefix) < 6 {
 			for _, c := range alphabet {
