@@ -57,7 +57,7 @@ func (e *entry) served() bool {
 type Directory struct {
 	snapshot atomic.Pointer[map[tenant.Name]*entry]
 	sources  []*source
-	merging  sync.Mutex // held while the sources are merged into a snapshot
+	merging  sync.Mutex // held while what the sources know changes, and is merged into a snapshot
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 }
@@ -86,7 +86,7 @@ func OpenDirectory(ctx context.Context, clusters map[string]string) (*Directory,
 		if err != nil {
 			return nil, fmt.Errorf("tenantdb: the URL of database cluster %q: %w", name, err)
 		}
-		d.sources = append(d.sources, &source{directory: d, cluster: name, config: config})
+		d.sources = append(d.sources, &source{directory: d, cluster: name, config: config, known: map[tenant.Name]*entry{}})
 	}
 	d.merge()
 	if err := d.Refresh(ctx); err != nil {
@@ -164,17 +164,11 @@ func (d *Directory) serving(n tenant.Name) (*entry, error) {
 
 // merge makes a snapshot of what is known of the clusters. A name that was put away on one cluster and is served on
 // another is the latter. If two serve it, something is badly wrong, and neither may: it is not for guessing whose rows a
-// request sees.
+// request sees. The lock merging is held, but before the directory is anybody's.
 func (d *Directory) merge() {
-	d.merging.Lock()
-	defer d.merging.Unlock()
 	next := map[tenant.Name]*entry{}
 	for _, s := range d.sources {
-		known := s.known.Load()
-		if known == nil {
-			continue
-		}
-		for n, e := range *known {
+		for n, e := range s.known {
 			other := next[n]
 			switch {
 			case other == nil || !other.served():

@@ -3,11 +3,9 @@ package tenantdb
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -20,8 +18,8 @@ type source struct {
 	directory *Directory
 	cluster   string // its name in the configuration, which is where its tenants are, whatever the table calls it
 	config    *pgconn.Config
-	loading   sync.Mutex // held from reading the table to storing it, lest an older reading replaces a newer one
-	known     atomic.Pointer[map[tenant.Name]*entry]
+	loading   sync.Mutex             // held from reading the table to storing it, lest an older reading replaces a newer one
+	known     map[tenant.Name]*entry // guarded by directory.merging
 }
 
 func (s *source) refresh(ctx context.Context) error {
@@ -35,17 +33,17 @@ func (s *source) refresh(ctx context.Context) error {
 
 // put keeps the placements; with names, those beside what was known, in which the names are replaced.
 func (s *source) put(names []string, placements []Placement) {
-	next := make(map[tenant.Name]*entry, len(placements))
-	if names != nil {
-		next = maps.Clone(*s.known.Load())
-		for _, n := range names {
-			delete(next, tenant.Name(n))
-		}
+	s.directory.merging.Lock()
+	defer s.directory.merging.Unlock()
+	if names == nil {
+		clear(s.known)
+	}
+	for _, n := range names {
+		delete(s.known, tenant.Name(n))
 	}
 	for _, p := range placements {
-		next[p.Tenant] = newEntry(p)
+		s.known[p.Tenant] = newEntry(p)
 	}
-	s.known.Store(&next)
 	s.directory.merge()
 }
 
