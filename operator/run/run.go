@@ -112,7 +112,7 @@ func Operator(ctx context.Context, config *rest.Config, o Options) error {
 
 // objects is where one controller reads what it reconciles, and writes its status.
 func objects(mgr ctrl.Manager) *status.Store {
-	return &status.Store{Client: mgr.GetClient(), Uncached: mgr.GetAPIReader()}
+	return status.NewStore(mgr.GetClient(), mgr.GetAPIReader())
 }
 
 func register(ctx context.Context, mgr ctrl.Manager, clusters *cluster.Pool, o Options) error {
@@ -140,9 +140,11 @@ func register(ctx context.Context, mgr ctrl.Manager, clusters *cluster.Pool, o O
 	if err := tenants.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	scan := &operatortenant.DriftScan{Client: mgr.GetClient(), Clusters: clusters, Every: o.DriftEvery, Drifted: drifted}
-	policies := &operatortenant.PolicyWatch{Client: mgr.GetClient(), Clusters: clusters, Every: o.PoliciesEvery, Drifted: drifted}
-	for _, background := range []manager.Runnable{scan, policies} {
+	scanner := operatortenant.Scanner{Client: mgr.GetClient(), Clusters: clusters, Drifted: drifted}
+	for _, background := range []manager.Runnable{
+		&operatortenant.DriftScan{Scanner: scanner, Every: o.DriftEvery},
+		&operatortenant.PolicyWatch{Scanner: scanner, Every: o.PoliciesEvery},
+	} {
 		if err := mgr.Add(background); err != nil {
 			return err
 		}

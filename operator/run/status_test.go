@@ -28,7 +28,7 @@ func TestAReconciliationSeesItsLastStatusEvenWhereTheCacheDoesNotYet(t *testing.
 	w.create(made)
 	t.Cleanup(func() { _ = api.Delete(context.WithoutCancel(t.Context()), made) })
 	cache := &lagging{api, made.DeepCopy()}
-	store := &status.Store{Client: cache, Uncached: api}
+	store := status.NewStore(cache, api)
 	read := func() *v1alpha1.Tenant {
 		t.Helper()
 		var now v1alpha1.Tenant

@@ -28,21 +28,28 @@ const limit = 10 * time.Second
 // older than what it has written itself: a status decided by an older one could take the last change for made, or an
 // event for told.
 type Store struct {
-	Client   client.Client // reads from a cache
-	Uncached client.Reader
+	client   client.Client // reads from a cache
+	uncached client.Reader
 
 	mu      sync.Mutex
 	written map[string]string // resource versions that the cache has not shown yet, by name
 }
 
+// NewStore returns the store of a kind, of which the client reads from a cache.
+func NewStore(c client.Client, uncached client.Reader) *Store {
+	return &Store{client: c, uncached: uncached, written: map[string]string{}}
+}
+
 // Get reads the object of that name.
 func (s *Store) Get(ctx context.Context, name string, obj client.Object) error {
-	err := s.Client.Get(ctx, client.ObjectKey{Name: name}, obj)
+	err := s.client.Get(ctx, client.ObjectKey{Name: name}, obj)
 	if err == nil && s.behind(obj) {
-		err = s.Uncached.Get(ctx, client.ObjectKey{Name: name}, obj)
+		err = s.uncached.Get(ctx, client.ObjectKey{Name: name}, obj)
 	}
 	if apierrors.IsNotFound(err) {
-		s.wrote(name, "")
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.written, name)
 	}
 	return err
 }
@@ -63,25 +70,12 @@ func (s *Store) behind(obj client.Object) bool {
 	return false
 }
 
-func (s *Store) wrote(name, version string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case version == "":
-		delete(s.written, name)
-	case s.written == nil:
-		s.written = map[string]string{name: version}
-	default:
-		s.written[name] = version
-	}
-}
-
 // Patch applies (server-side) the status of obj where it differs from before. An object that is gone is no error.
 func (s *Store) Patch(ctx context.Context, obj client.Object, before, now any) error {
 	if equality.Semantic.DeepEqual(before, now) {
 		return nil
 	}
-	kind, err := apiutil.GVKForObject(obj, s.Client.Scheme())
+	kind, err := apiutil.GVKForObject(obj, s.client.Scheme())
 	if err != nil {
 		return err
 	}
@@ -97,10 +91,12 @@ func (s *Store) Patch(ctx context.Context, obj client.Object, before, now any) e
 	// The request may have been cancelled by a shutdown; what was done is still worth telling.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
-	if err := s.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), Owner, client.ForceOwnership); err != nil {
+	if err := s.client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), Owner, client.ForceOwnership); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	s.wrote(u.GetName(), u.GetResourceVersion()) // of the server's answer
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.written[u.GetName()] = u.GetResourceVersion() // of the server's answer
 	return nil
 }
 

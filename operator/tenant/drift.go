@@ -2,14 +2,11 @@ package tenant
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"circle15.dev/api/tenancy/v1alpha1"
 	"circle15.dev/operator/cluster"
@@ -19,27 +16,18 @@ import (
 // DriftScan looks at every cluster's catalogs, with a fixed number of queries a cluster, and queues the tenants in which
 // something is not as it should be, behind new ones, and those whose status tells of another policy, or of other replicas
 // that decide by it, than was seen. Stalled tenants and deletions are queued too: what they wait for may lie outside
-// Kubernetes, as a schema of another installation that was removed. It runs on the leader.
+// Kubernetes, as a schema of another installation that was removed.
 type DriftScan struct {
-	Client   client.Reader
-	Clusters *cluster.Pool
-	Every    time.Duration
-	Drifted  chan<- event.TypedGenericEvent[*v1alpha1.Tenant]
+	Scanner
+	Every time.Duration
 }
-
-// NeedLeaderElection keeps the scan on the leader.
-func (d *DriftScan) NeedLeaderElection() bool { return true }
 
 // Start scans until the context ends.
 func (d *DriftScan) Start(ctx context.Context) error {
 	ticker := time.NewTicker(d.Every)
 	defer ticker.Stop()
 	for {
-		for _, name := range d.Clusters.Names() {
-			if err := d.scan(ctx, name); err != nil && ctx.Err() == nil {
-				slog.ErrorContext(ctx, "drift scan failed", "cluster", name, "error", err)
-			}
-		}
+		d.eachCluster(ctx, "drift scan failed", d.scan)
 		if err := d.queueStalled(ctx); err != nil && ctx.Err() == nil {
 			slog.ErrorContext(ctx, "stalled tenants were not queued", "error", err)
 		}
@@ -61,7 +49,7 @@ func (d *DriftScan) queueStalled(ctx context.Context) error {
 	for i := range list.Items {
 		tenantsByPhase.WithLabelValues(string(list.Items[i].Status.Phase)).Inc()
 		if phase := list.Items[i].Status.Phase; phase == v1alpha1.PhaseStalled || phase == v1alpha1.PhaseDeleting {
-			if err := lookAgainAt(ctx, d.Drifted, list.Items[i].Name); err != nil {
+			if err := d.lookAgainAt(ctx, list.Items[i].Name); err != nil {
 				return err
 			}
 		}
@@ -79,16 +67,10 @@ func (d *DriftScan) outdated(ctx context.Context, seen *provision.Observation) b
 	return t.Status.PolicyVersion != seen.Policies.Version || !slices.Equal(t.Status.Acknowledged, seen.Policies.Acknowledged)
 }
 
-func (d *DriftScan) scan(ctx context.Context, name string) error {
-	handle, err := d.Clusters.Get(name)
-	if errors.Is(err, cluster.ErrUnknown) { // removed meanwhile
-		return nil
-	} else if err != nil {
-		return err
-	}
+func (d *DriftScan) scan(ctx context.Context, name string, handle *cluster.Handle) error {
 	var observed []*provision.Observation
 	began := time.Now()
-	err = handle.Do(ctx, func(ctx context.Context, p *provision.Provisioner) (err error) {
+	err := handle.Do(ctx, func(ctx context.Context, p *provision.Provisioner) (err error) {
 		observed, err = p.Observe(ctx)
 		return err
 	})
@@ -104,19 +86,9 @@ func (d *DriftScan) scan(ctx context.Context, name string) error {
 		case !d.outdated(ctx, o):
 			continue
 		}
-		if err := lookAgainAt(ctx, d.Drifted, string(o.Name)); err != nil {
+		if err := d.lookAgainAt(ctx, string(o.Name)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// lookAgainAt has a tenant looked at, behind new ones.
-func lookAgainAt(ctx context.Context, drifted chan<- event.TypedGenericEvent[*v1alpha1.Tenant], name string) error {
-	select {
-	case drifted <- event.TypedGenericEvent[*v1alpha1.Tenant]{Object: &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: name}}}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
