@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,46 +44,66 @@ const (
 // all of them; pgbench has one for each.
 var callers = []int{8, 32}
 
+// doors are the ways to PostgreSQL, for the platform, the limit and pgbench alike. In a cluster it is the network, for
+// which TCP on the loopback stands; `make run` goes by the Unix socket, which is cheaper, and most so for pgbench, which
+// makes four round trips where the platform makes one.
+var doors = []struct {
+	name   string
+	target string
+	url    func(*testing.B, *testenv.Platform) string
+}{
+	{"TCP", "0.50", overTCP},
+	{"Unix socket", "", func(_ *testing.B, platform *testenv.Platform) string { return platform.AppURL }},
+}
+
 // BenchmarkGetCase measures GET of one case over REST (token, casbin, tenant transaction), with one tenant and with a
 // thousand at random, beside as many callers of pgbench doing the same statements unpipelined for one tenant, and beside
 // the limit (limit_linux_test.go); and provisioning. They take turns, so that what else the machine does meets all of
 // them; a ratio is the median of the rounds.
 func BenchmarkGetCase(b *testing.B) {
-	for b.Loop() {
-		platform := testenv.Provisioned(b)
-		cities, perTenant := provisionAll(b, platform)
-		serve(b, platform)
-		serveLimit(b, platform, cities)
-		all := requests(b, cities)
-		one := func() []byte { return all[0] }
-		many := func() []byte { return all[rand.N(len(all))] }
-		load(b, address, callers[0], warmUp, one)
-		load(b, address, callers[0], warmUp, many)
-		load(b, limitAddress, callers[0], warmUp, many)
-		fmt.Printf(`
-| callers | what, 2 cores shared with client and PostgreSQL | per second | p99 | of pgbench (least to most of %d rounds) | target |
-| --- | --- | --- | --- | --- | --- |
-`, rounds)
-		for _, n := range callers {
-			var peer, single, random, limit measured
-			for range rounds {
-				peer.add(pgbench(b, platform, cities[0], n), 0)
-				single.add(load(b, address, n, during, one))
-				random.add(load(b, address, n, during, many))
-				limit.add(load(b, limitAddress, n, during, many))
-			}
-			fmt.Printf(`| %[1]d | pgbench -M prepared, the same statements, one tenant | %.0[2]f | | 1.00 | |
-| %[1]d | GET one case over REST, one tenant | %[3]s | 0.50 |
-| %[1]d | GET one case over REST, %[4]d tenants at random | %[5]s | 0.50 |
-| %[1]d | the limit: net/http and the driver alone, %[4]d tenants at random | %[6]s | |
-`, n, median(peer.perSecond), single.beside(peer), tenants, random.beside(peer), limit.beside(peer))
-		}
-		fmt.Printf(`
+	platform := testenv.Provisioned(b)
+	cities, perTenant := provisionAll(b, platform)
+	fmt.Printf(`
 | what | measured | target |
 | --- | --- | --- |
 | provisioning a tenant, one after the other, mean of %d | %s | 75 ms |
-
 `, tenants, perTenant.Round(100*time.Microsecond))
+	for _, door := range doors {
+		b.Run(door.name, func(b *testing.B) {
+			for b.Loop() {
+				compare(b, door.name, door.target, door.url(b, platform), cities)
+			}
+		})
+	}
+}
+
+// compare prints the table of one door to PostgreSQL.
+func compare(b *testing.B, door, target, database string, cities []city) {
+	b.Helper()
+	all := serve(b, database, cities)
+	serveLimit(b, database, cities)
+	one := func() []byte { return all[0] }
+	many := func() []byte { return all[rand.N(len(all))] }
+	load(b, address, callers[0], warmUp, one)
+	load(b, address, callers[0], warmUp, many)
+	load(b, limitAddress, callers[0], warmUp, many)
+	fmt.Printf(`
+| callers | PostgreSQL over %s; 2 cores shared with client and PostgreSQL | per second | p99 | of pgbench (least to most of %d rounds) | target |
+| --- | --- | --- | --- | --- | --- |
+`, door, rounds)
+	for _, n := range callers {
+		var peer, single, random, limit measured
+		for range rounds {
+			peer.add(pgbench(b, database, cities[0], n), 0)
+			single.add(load(b, address, n, during, one))
+			random.add(load(b, address, n, during, many))
+			limit.add(load(b, limitAddress, n, during, many))
+		}
+		fmt.Printf(`| %[1]d | pgbench -M prepared, the same statements, one tenant | %.0[2]f | | 1.00 | |
+| %[1]d | GET one case over REST, one tenant | %[3]s | %[7]s |
+| %[1]d | GET one case over REST, %[4]d tenants at random | %[5]s | %[7]s |
+| %[1]d | the limit: net/http and the driver alone, %[4]d tenants at random | %[6]s | |
+`, n, median(peer.perSecond), single.beside(peer), tenants, random.beside(peer), limit.beside(peer), target)
 	}
 }
 
@@ -167,14 +189,12 @@ func fill(b *testing.B, conn *pgx.Conn, name tenant.Name) uuid.UUID {
 	return uuid.MustParse(id[5])
 }
 
-var issuerFolder string
-
-// serve starts the platform as a process of its own, as it runs in use.
-func serve(b *testing.B, platform *testenv.Platform) {
+// serve starts the platform as a process of its own, as it runs in use, and returns a request for the case of each city.
+func serve(b *testing.B, database string, cities []city) [][]byte {
 	b.Helper()
 	folder := b.TempDir()
-	issuerFolder = folder
-	if _, err := issuer.Open(folder, "http://"+address+issuer.Path); err != nil {
+	builtin, err := issuer.Open(folder, "http://"+address+issuer.Path)
+	if err != nil {
 		b.Fatal(err)
 	}
 	program := filepath.Join(folder, "circle15")
@@ -184,9 +204,10 @@ func serve(b *testing.B, platform *testenv.Platform) {
 		b.Fatal(err)
 	}
 	process := exec.Command(program, "serve", "all")
-	process.Env = append(os.Environ(), "CIRCLE15_DATABASE_URL="+platform.AppURL, "CIRCLE15_HTTP="+address, "CIRCLE15_GRPC=127.0.0.1:18490",
+	process.Env = append(os.Environ(), "CIRCLE15_DATABASE_URL="+database, "CIRCLE15_HTTP="+address, "CIRCLE15_GRPC=127.0.0.1:18490",
 		"CIRCLE15_ADMIN=127.0.0.1:18491", "CIRCLE15_LOG_LEVEL=warn", "CIRCLE15_BUILTIN_ISSUER="+folder)
 	start(b, process, "http://"+address+"/readyz")
+	return requests(b, builtin, cities)
 }
 
 // start starts a server, to be ended with the benchmark, and waits until it answers the URL with 200.
@@ -208,12 +229,8 @@ func start(b *testing.B, process *exec.Cmd, url string) {
 	})
 }
 
-func requests(b *testing.B, cities []city) [][]byte {
+func requests(b *testing.B, builtin *issuer.Issuer, cities []city) [][]byte {
 	b.Helper()
-	builtin, err := issuer.Load(issuerFolder)
-	if err != nil {
-		b.Fatal(err)
-	}
 	var all [][]byte
 	for _, c := range cities {
 		token, err := builtin.Mint(issuer.Claims{Subject: subject, Tenants: []tenant.Name{c.name}, Lifetime: time.Hour})
@@ -237,14 +254,14 @@ COMMIT;
 
 var tps = regexp.MustCompile(`tps = ([0-9.]+) \(without`)
 
-func pgbench(b *testing.B, platform *testenv.Platform, c city, connections int) float64 {
+func pgbench(b *testing.B, database string, c city, connections int) float64 {
 	b.Helper()
 	file := filepath.Join(b.TempDir(), "get_case.sql")
 	if err := os.WriteFile(file, fmt.Appendf(nil, script, c.name.Schema(), c.id), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	out, err := exec.Command("pgbench", "-n", "-M", "prepared", "-c", strconv.Itoa(connections), "-j", "2", "-T",
-		strconv.Itoa(int(during.Seconds())), "-f", file, platform.AppURL).CombinedOutput()
+		strconv.Itoa(int(during.Seconds())), "-f", file, database).CombinedOutput()
 	if err != nil {
 		b.Fatalf("pgbench: %v\n%s", err, out)
 	}
@@ -257,4 +274,19 @@ func pgbench(b *testing.B, platform *testenv.Platform, c city, connections int) 
 		b.Fatal(err)
 	}
 	return value
+}
+
+// overTCP is the app's URL by the server's loopback address instead of its Unix socket.
+func overTCP(b *testing.B, platform *testenv.Platform) string {
+	b.Helper()
+	u, err := url.Parse(platform.AppURL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	query := u.Query()
+	u.Host = net.JoinHostPort("127.0.0.1", query.Get("port"))
+	query.Del("host")
+	query.Del("port")
+	u.RawQuery = query.Encode()
+	return u.String()
 }

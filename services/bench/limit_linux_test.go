@@ -16,8 +16,6 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"circle15.dev/internal/testenv"
 )
 
 const (
@@ -43,12 +41,12 @@ type limit struct {
 }
 
 // serveLimit starts, as a process of its own, the least that could answer: net/http and the driver's pipeline with the
-// role, the statement and nothing else. No token is looked at, no policy asked, no row decoded, no leaving
-// caller noticed, and the answer is always
-// the same bytes, as many as the platform's. It is the limit of what net/http and pgx allow.
-func serveLimit(b *testing.B, platform *testenv.Platform, cities []city) {
+// role, the statement and nothing else. No token is looked at, no policy asked, no row decoded, no leaving caller
+// noticed, and the answer is always the same bytes, as many as the platform's. It is the limit of what net/http and pgx
+// allow.
+func serveLimit(b *testing.B, database string, cities []city) {
 	b.Helper()
-	l := limit{URL: platform.AppURL, Schemas: map[string]string{}}
+	l := limit{URL: database, Schemas: map[string]string{}}
 	for _, c := range cities {
 		l.Schemas[c.id.String()] = c.name.Schema()
 	}
