@@ -23,12 +23,22 @@ func Parse(field, s string) (uuid.UUID, error) {
 	return id, nil
 }
 
-// OrNew is Parse for an id that the client may supply on create (offline work); empty means a new one.
+// Made is Parse for an id that a client has made. It must be of version 7: others do not sort by creation, and the nil
+// UUID, which sorts before every page, would never be listed.
+func Made(field, s string) (uuid.UUID, error) {
+	id, err := Parse(field, s)
+	if err == nil && (id.Version() != 7 || id.Variant() != uuid.RFC4122) {
+		return uuid.Nil, apierr.InvalidField(field, "must be a UUID of version 7 (RFC 9562)")
+	}
+	return id, err
+}
+
+// OrNew is Made for an id that the client may supply on create (offline work); empty means a new one.
 func OrNew(field, s string) (uuid.UUID, error) {
 	if s == "" {
 		return New(), nil
 	}
-	return Parse(field, s)
+	return Made(field, s)
 }
 
 // ParseOptional is Parse, with nil for an empty value.

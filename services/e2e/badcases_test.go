@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"github.com/google/uuid"
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -174,7 +175,7 @@ func scalarsAgainstRules(field protoreflect.FieldDescriptor, rules *validate.Fie
 }
 
 func textsAgainstRules(rules *validate.StringRules) []bad {
-	out := []bad{{"a NUL", "a\x00b", ""}}
+	out := []bad{{"a NUL", "a\x00b", ""}, {"nothing but spaces", " \u3000\n", ""}}
 	if rules.HasMaxLen() {
 		out = append(out, bad{"too long a text", strings.Repeat("字", int(rules.GetMaxLen())+1), ""})
 	}
@@ -320,6 +321,11 @@ func (g *badness) inBody() {
 			g.withBody(http.StatusBadRequest, "missing", path, missing, "")
 		}
 		g.references(field, path)
+		if field.Name() == "id" && len(path) == 1 {
+			for what, id := range map[string]string{"the nil UUID": uuid.Nil.String(), "a UUID of version 4": uuid.New().String()} {
+				g.withBody(http.StatusBadRequest, what, path, id, "")
+			}
+		}
 	})
 	g.bodyMessages(g.b.body, nil)
 }

@@ -75,7 +75,7 @@ func (e *entry) read(v *visitsv1.Visit) (err error) {
 	if err = validate.Message("", v); err != nil {
 		return err
 	}
-	if e.id, err = ids.Parse("id", v.GetId()); err != nil {
+	if e.id, err = ids.Made("id", v.GetId()); err != nil {
 		return err
 	}
 	if e.told, err = contentOf("", v); err != nil {
