@@ -231,11 +231,18 @@ func TestAPatchNamesTheFieldsOfItsBody(t *testing.T) {
 	if diff := cmp.Diff([]string{"display_name", "phone"}, got.GetUpdateMask().GetPaths()); diff != "" || got.GetStation().GetId() != someID {
 		t.Errorf("id %s, mask (-want +got)\n%s", got.GetStation().GetId(), diff)
 	}
-	if a := s.send("PATCH", stations+"/"+someID+"?updateMask=phone", `{"phone":"1","displayName":""}`, nil); a.status != 200 {
-		t.Fatalf("status %d: %s", a.status, a.body)
-	}
-	if diff := cmp.Diff([]string{"phone"}, got.GetUpdateMask().GetPaths()); diff != "" {
-		t.Errorf("mask (-want +got)\n%s", diff)
+	for query, want := range map[string][]string{
+		"updateMask=phone":              {"phone"},
+		"updateMask=phone,displayName":  {"phone", "display_name"},
+		"update_mask=phone,displayName": {"phone", "display_name"},
+		"updateMask=display_name":       {"display_name"},
+	} {
+		if a := s.send("PATCH", stations+"/"+someID+"?"+query, `{"phone":"1","displayName":""}`, nil); a.status != 200 {
+			t.Fatalf("%s: status %d: %s", query, a.status, a.body)
+		}
+		if diff := cmp.Diff(want, got.GetUpdateMask().GetPaths()); diff != "" {
+			t.Errorf("%s: mask (-want +got)\n%s", query, diff)
+		}
 	}
 }
 

@@ -14,7 +14,8 @@ import (
 const maxShownName = 100
 
 // checkQuery parses the query and refuses what the route does not take: unknown parameters, a singular one given more
-// than once (also by its other name), text that is not UTF-8.
+// than once (also by its other name), text that is not UTF-8. A field mask may use the names of the JSON (householdId), as
+// its JSON form does (AIP-161); the generated handlers know those of the proto alone.
 func (r *route) checkQuery(raw string) (url.Values, error) {
 	if raw == "" {
 		return nil, nil
@@ -34,6 +35,9 @@ func (r *route) checkQuery(raw string) (url.Values, error) {
 			out = out.With(p.name, "is given more than once")
 		case !slices.ContainsFunc(values[name], func(v string) bool { return !utf8.ValidString(v) }):
 			seen[p.name] = true
+			if p.isFieldMask() {
+				values.Set(name, snakeCase(values.Get(name)))
+			}
 		default:
 			out = out.With(p.name, "must be UTF-8")
 		}
@@ -43,6 +47,20 @@ func (r *route) checkQuery(raw string) (url.Values, error) {
 	}
 	out.Message = fmt.Sprintf("%s: %s", out.Fields[0].Name, out.Fields[0].Description)
 	return nil, out
+}
+
+// snakeCase writes householdId as household_id; no field of the platform has a capital in its proto name.
+func snakeCase(path string) string {
+	var out strings.Builder
+	for i := range len(path) {
+		if c := path[i]; 'A' <= c && c <= 'Z' {
+			out.WriteByte('_')
+			out.WriteByte(c - 'A' + 'a')
+		} else {
+			out.WriteByte(c)
+		}
+	}
+	return out.String()
 }
 
 func sortedKeys(values url.Values) []string {

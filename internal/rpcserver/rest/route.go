@@ -42,6 +42,10 @@ type parameter struct {
 	name  string // its JSON name, with those of the messages around it
 }
 
+func (p parameter) isFieldMask() bool {
+	return p.field.Message() != nil && p.field.Message().FullName() == "google.protobuf.FieldMask"
+}
+
 // routesOf compiles the bindings of all methods of the service.
 func routesOf(service protoreflect.ServiceDescriptor) ([]*route, error) {
 	var routes []*route
