@@ -4,9 +4,11 @@ package validate
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"buf.build/go/protovalidate"
+	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -71,14 +73,31 @@ func Message(field string, message proto.Message) error {
 func violations(root protoreflect.MessageDescriptor, broken []*protovalidate.Violation) error {
 	out := apierr.New(apierr.Invalid, "the request breaks a rule")
 	for _, v := range broken {
-		description := v.Proto.GetMessage()
-		if description == "" {
-			description = "breaks the rule " + v.Proto.GetRuleId()
-		}
-		out = out.With(jsonPathOf(root, v.Proto.GetField()), description)
+		out = out.With(jsonPathOf(root, v.Proto.GetField()), describe(v))
 	}
 	if len(out.Fields) > 0 {
 		out.Message = out.Fields[0].Name + ": " + out.Fields[0].Description
 	}
 	return out
+}
+
+// describe says what is wrong. Of text that is missing it says so, not which pattern it should have had.
+func describe(v *protovalidate.Violation) string {
+	switch message := v.Proto.GetMessage(); {
+	case missing(v):
+		return "is required"
+	case message == "":
+		return "breaks the rule " + v.Proto.GetRuleId()
+	default:
+		return message
+	}
+}
+
+func missing(v *protovalidate.Violation) bool {
+	field := v.FieldDescriptor
+	if field == nil || field.Kind() != protoreflect.StringKind || field.IsList() || v.FieldValue.String() != "" {
+		return false
+	}
+	behaviors, _ := proto.GetExtension(field.Options(), annotations.E_FieldBehavior).([]annotations.FieldBehavior)
+	return slices.Contains(behaviors, annotations.FieldBehavior_REQUIRED)
 }

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	registryv1 "circle15.dev/api/registry/v1"
+	reportingv1 "circle15.dev/api/reporting/v1"
 	visitsv1 "circle15.dev/api/visits/v1"
 	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/validate"
@@ -67,5 +68,29 @@ func TestANULIsRefusedInTheElementsOfAList(t *testing.T) {
 	request := &visitsv1.RecordVisitRequest{Visit: &visitsv1.Visit{ResidentIds: []string{"a", "\x00"}}}
 	if got := fieldOf(checker(t, request).Check(request)); got != "visit.residentIds[1]" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestTextOfWhiteSpaceAloneIsRefused(t *testing.T) {
+	for _, blank := range []string{" ", "\n", "\u3000\t"} {
+		request := &registryv1.CreateStationRequest{Station: &registryv1.Station{DivisionCode: "460107003", DisplayName: blank, OpenedDate: "2021-05-06"}}
+		if got := fieldOf(checker(t, request).Check(request)); got != "station.displayName" {
+			t.Errorf("%q: got %q", blank, got)
+		}
+	}
+}
+
+func TestMissingTextIsSaidToBeRequired(t *testing.T) {
+	request := &reportingv1.GetWorkSummaryRequest{To: "2021-6-1"}
+	err := checker(t, request).Check(request)
+	e, ok := errors.AsType[*apierr.Error](err)
+	if !ok || len(e.Fields) != 2 {
+		t.Fatalf("got %v", err)
+	}
+	if e.Fields[0].Name != "from" || e.Fields[0].Description != "is required" {
+		t.Errorf("of a missing day: %v", e.Fields[0])
+	}
+	if e.Fields[1].Name != "to" || e.Fields[1].Description == "is required" {
+		t.Errorf("of a malformed day: %v", e.Fields[1])
 	}
 }

@@ -16,8 +16,9 @@ import (
 	"circle15.dev/internal/apierr"
 )
 
-// wellFormed refuses values that a message can carry and no column can hold: text with a NUL character or that is not
-// UTF-8, an enum number without a name, a number that is not finite, a time out of range. No validation rule of the
+// wellFormed refuses values that a message can carry and no column can hold, or that say nothing: text with a NUL character,
+// that is not UTF-8 or that is all white space, an enum number without a name, a number that is not finite, a time out of
+// range. No validation rule of the
 // contract has to repeat that. The elements of a batch that the contract leaves to be checked one by one are left out here
 // too, lest one of them refuses the others.
 func wellFormed(message protoreflect.Message) error {
@@ -134,6 +135,8 @@ func faultOfText(s string) *fault {
 		return &fault{description: "must not hold a NUL character"}
 	case !utf8.ValidString(s):
 		return &fault{description: "must be UTF-8"}
+	case s != "" && strings.TrimSpace(s) == "":
+		return &fault{description: "must not be blank"}
 	default:
 		return nil
 	}
