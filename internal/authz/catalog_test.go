@@ -129,6 +129,8 @@ func TestARuleMustMeanSomething(t *testing.T) {
 		{authz.Any, authz.Any, authz.LevelStation, true, true},
 		{"reports", "summary", authz.LevelAggregate, true, true},
 		{"reports", "drilldown", authz.LevelAggregate, true, false},
+		{"reports", "drilldown", authz.LevelOwn, true, false},
+		{"reports", authz.Any, authz.LevelOwn, true, true},
 		{"cases", "get", authz.LevelAggregate, true, false},
 		{"roleGrants", "create", authz.LevelStation, true, false},
 		{"cases", "get", "everything", true, false},

@@ -58,7 +58,7 @@ func Known(resource, action string) bool {
 }
 
 // Sensible says whether a rule of the level can mean anything for some permission that it covers: sums exist only of
-// reports, and what is not of one station is the whole tenant's.
+// reports, the rows behind them do not tell who recorded them, and what is not of one station is the whole tenant's.
 func Sensible(resource, action string, level Level) bool {
 	return slices.ContainsFunc(covered(resource, action), func(p Permission) bool {
 		switch {
@@ -66,6 +66,8 @@ func Sensible(resource, action string, level Level) bool {
 			return level == LevelTenant
 		case level == LevelAggregate:
 			return p == Permission{"reports", "summary"}
+		case level == LevelOwn && p == Permission{"reports", "drilldown"}:
+			return false
 		default:
 			return level.Valid()
 		}

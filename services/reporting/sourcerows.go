@@ -110,7 +110,8 @@ func (s *Service) start(ctx context.Context, req page.Request) (page.Page, int64
 func (s *Service) sourceQueryOf(ctx context.Context, req *reportingv1.ListSourceRowsRequest) (sourceQuery, error) {
 	q := sourceQuery{domain: req.Domain}
 	scope := authz.ScopeFrom(ctx)
-	if scope.Level == authz.LevelAggregate {
+	// Facts do not tell who recorded them, so that rows could not be narrowed to the caller's own.
+	if scope.Level == authz.LevelAggregate || scope.Level == authz.LevelOwn {
 		return q, apierr.New(apierr.Denied, "your role reads sums, not the rows behind them")
 	}
 	var err error

@@ -234,10 +234,15 @@ func TestATemporaryTableDoesNotStandInForTheFacts(t *testing.T) {
 	}
 }
 
-func TestWhoReadsAggregatesGetsNoRow(t *testing.T) {
+func TestWhoReadsAggregatesOrTheirOwnRecordsGetsNoRow(t *testing.T) {
 	c := newCity(t)
-	_, err := c.ListSourceRows(c.analyst, &reportingv1.ListSourceRowsRequest{Measure: "homeVisits", From: "2021-05-01", To: "2021-05-31"})
-	if apierr.KindOf(err) != apierr.Denied {
-		t.Errorf("error %v, want a denial", err)
+	own := authz.WithScope(c.bureau, authz.Scope{
+		Level: authz.LevelOwn, Subject: "worker", Stations: []uuid.UUID{uuid.MustParse(c.East.ID)},
+	})
+	for name, ctx := range map[string]context.Context{"aggregates": c.analyst, "own records": own} {
+		_, err := c.ListSourceRows(ctx, &reportingv1.ListSourceRowsRequest{Measure: "homeVisits", From: "2021-05-01", To: "2021-05-31"})
+		if apierr.KindOf(err) != apierr.Denied {
+			t.Errorf("%s: error %v, want a denial", name, err)
+		}
 	}
 }
