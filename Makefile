@@ -49,7 +49,7 @@ test: lint check-generated check-chart check-tiltfile unit lab-e2e ## Everything
 lint: $(LINT) $(BUF) ## Lint Go and protos.
 	$(call say,linting)
 	@cd proto && $(BUF) lint && $(BUF) format --diff --exit-code --path circle15
-	@$(LINT) run --allow-parallel-runners ./...
+	@GOFLAGS=-race $(LINT) run --allow-parallel-runners ./... # with -race it compiles what the tests need again
 
 .PHONY: unit
 unit: export KUBEBUILDER_ASSETS ?= $(KUBERNETES)
