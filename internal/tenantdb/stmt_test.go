@@ -14,6 +14,9 @@ func TestStatementsOfOneTenantAreAccepted(t *testing.T) {
 		`INSERT INTO {tenant}.cases (id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING id`,
 		`SELECT pg_try_advisory_xact_lock($1), '{"a": 1}'::jsonb, '{}'::text[]`,
 		`LOCK TABLE {tenant}.cases IN EXCLUSIVE MODE`,
+		`SELECT * FROM {tenant}.work_summary($1) WHERE NOT (a AND (b)) AND id = ANY ($2) AND NOT EXISTS (SELECT 1)`,
+		`SELECT coalesce(sum(n), 0) FROM unnest($1::int[]) u (n)`,
+		`SELECT 'ts_rewrite(', "x" FROM {tenant}.cases -- ts_rewrite(`,
 	} {
 		if err := tenantdb.Vet(text); err != nil {
 			t.Errorf("%s: %v", text, err)
@@ -31,6 +34,10 @@ func TestStatementsThatLeaveTheTenantOrItsTransactionAreRefused(t *testing.T) {
 		`SELECT SET_CONFIG ('role', 't_b', true)`, `SELECT U&"set\005fconfig"('role', 't_b', true)`,
 		`SELECT /* a /* nested */ comment */ 1`, `SELECT $$text$$`, `SELECT $tag$text$tag$`, `SELECT E'\' , set_config('`,
 		`SELECT relname FROM pg_class`, `SELECT * FROM pg_catalog.pg_namespace`, `SELECT table_name FROM information_schema.tables`,
+		`SELECT ts_rewrite('a'::tsquery, $1)`, `SELECT "ts_rewrite"('a', $1)`, "SELECT ts_rewrite\n\t(a, $1)",
+		`SELECT TS_REWRITE /* not */ -- yet
+		('a', $1)`, `SELECT * FROM ts_stat($1)`, `SELECT lo_create(0)`, `SELECT lo_from_bytea(0, $1)`,
+		`SELECT database_to_xmlschema(true, true, '')`, `SELECT setval('x', 1)`, `SELECT {tenant}.a + ts_rewrite('a', $1)`,
 		`SELECT pg_advisory_lock(1)`, `SELECT pg_terminate_backend(1)`, `SELECT query_to_xml('SELECT 1', true, false, '')`,
 		`SELECT 1 FROM {tenant}cases`, `SELECT 1 FROM {other}.cases`, `SELECT 'unclosed`, `SELECT "unclosed`, `SELECT 1 /* unclosed`,
 	} {

@@ -12,21 +12,28 @@ var verbs = map[string]bool{
 	"select": true, "with": true, "insert": true, "update": true, "delete": true, "merge": true, "values": true, "lock": true,
 }
 
-// systemFunctions are the functions with the prefix "pg_" that a statement may call. The catalogs and all other such
-// functions tell of other tenants or outlive the transaction.
-var systemFunctions = map[string]bool{
+// functions are those that a statement may call, beside those of the tenant's own schema. All others are refused: among
+// PostgreSQL's own are some that run their argument as SQL (ts_rewrite, query_to_xml), which could change the role, and some
+// that leave what belongs to no schema (lo_create).
+var functions = map[string]bool{
+	"coalesce": true, "count": true, "gen_random_uuid": true, "generate_series": true, "hashtextextended": true, "max": true,
+	"min": true, "now": true, "nullif": true, "sum": true, "unnest": true,
+
 	"pg_advisory_xact_lock": true, "pg_try_advisory_xact_lock": true, "pg_notify": true, "pg_sleep": true,
 	"pg_column_size": true, "pg_typeof": true, "pg_current_xact_id": true, "pg_snapshot_xmin": true, "pg_current_snapshot": true,
 	"pg_backend_pid": true,
 }
 
-// forbidden are names that change the role or the session, run SQL from a string, or list what is in the database.
-var forbidden = map[string]bool{
-	"set_config": true, "information_schema": true, "dblink": true, "dblink_exec": true, "dblink_connect": true,
-	"query_to_xml": true, "query_to_xmlschema": true, "query_to_xml_and_xmlschema": true, "cursor_to_xml": true,
-	"table_to_xml": true, "schema_to_xml": true, "database_to_xml": true, "lo_import": true, "lo_export": true,
-	"ts_stat": true,
+// beforeParenthesis are the keywords that may stand before one without being a call.
+var beforeParenthesis = map[string]bool{
+	"all": true, "and": true, "any": true, "array": true, "as": true, "conflict": true, "exists": true, "filter": true,
+	"from": true, "in": true, "materialized": true, "not": true, "on": true, "or": true, "over": true, "select": true, "then": true,
+	"using": true, "values": true, "when": true, "where": true,
 }
+
+// forbidden are names that change the role or list what is in the database. Of those that begin with "pg_", the catalogs
+// among them, only functions above are not.
+var forbidden = map[string]bool{"set_config": true, "information_schema": true}
 
 // vet checks the constant text of a statement when the program starts. It is the first of two locks, and the smaller:
 // the other is PostgreSQL's, which runs the statement as the tenant's role.
@@ -35,37 +42,67 @@ func vet(text string) error {
 	if err != nil {
 		return err
 	}
-	if len(words) == 0 || !verbs[words[0]] {
+	if len(words) == 0 || !verbs[words[0].text] {
 		return errors.New("must begin with SELECT, WITH, INSERT, UPDATE, DELETE, MERGE, VALUES or LOCK")
 	}
 	for _, w := range words {
-		if forbidden[w] || strings.HasPrefix(w, "pg_") && !systemFunctions[w] {
-			return fmt.Errorf("must not use %q", w)
+		switch {
+		case forbidden[w.text] || strings.HasPrefix(w.text, "pg_") && !functions[w.text]:
+			return fmt.Errorf("must not use %q", w.text)
+		case w.called && !w.callable():
+			return fmt.Errorf("must not call %q, which is not among the functions that tenantdb knows", w.text)
 		}
 	}
 	return nil
 }
 
-// scanWords lists the identifiers and keywords of text in lower case, quoted ones included, leaving out comments and
-// string constants. It refuses what could end the statement or hide a word: a semicolon, dollar quoting, an unclosed
-// quote or comment, and escapes in identifiers (U&"…") and strings (E'…').
-func scanWords(text string) ([]string, error) {
-	var words []string
+// word is an identifier or keyword, in lower case.
+type word struct {
+	text   string
+	called bool // a parenthesis follows
+	own    bool // it is qualified by the tenant's schema
+}
+
+// callable says whether a parenthesis may follow. One letter is the alias of a list of columns: nothing to call has so
+// short a name.
+func (w word) callable() bool {
+	return w.own || functions[w.text] || beforeParenthesis[w.text] || len(w.text) == 1
+}
+
+// scanWords lists the identifiers and keywords of text, quoted ones included, leaving out comments and string constants.
+// It refuses what could end the statement or hide a word: a semicolon, dollar quoting, an unclosed quote or comment, and
+// escapes in identifiers (U&"…") and strings (E'…').
+func scanWords(text string) ([]word, error) {
+	var words []word
+	adjacent := false // nothing but space and comments has come since the last word
 	for i := 0; i < len(text); {
-		word, end, err := scanToken(text, i)
+		found, end, err := scanToken(text, i)
 		if err != nil {
 			return nil, err
 		}
-		if word != "" {
-			words = append(words, strings.ToLower(word))
+		switch {
+		case found != "":
+			words = append(words, word{text: strings.ToLower(found), own: strings.HasSuffix(text[:i], placeholder)})
+			adjacent = true
+		case text[i] == '(' && adjacent:
+			words[len(words)-1].called = true
+			adjacent = false
+		case !isSpace(text[i]) && !isComment(text[i:]):
+			adjacent = false
 		}
 		i = end
 	}
 	return words, nil
 }
 
+func isSpace(c byte) bool { return strings.IndexByte(" \t\n\r\f\v", c) >= 0 }
+
+func isComment(rest string) bool {
+	return strings.HasPrefix(rest, "--") || strings.HasPrefix(rest, "/*")
+}
+
 // scanToken reads what begins at start: a word, or something without one. end is where the next token begins.
-func scanToken(text string, start int) (word string, end int, err error) {
+func scanToken(text string, start int) (found string, end int, err error) {
 	rest := text[start:]
 	switch c := rest[0]; {
 	case strings.HasPrefix(rest, "--"):
@@ -103,16 +140,16 @@ func scanToken(text string, start int) (word string, end int, err error) {
 	return "", start + 1, nil
 }
 
-func scanWord(text string, start int) (word string, end int, err error) {
+func scanWord(text string, start int) (found string, end int, err error) {
 	end = start + 1
 	for end < len(text) && isWordPart(text[end]) {
 		end++
 	}
-	word = text[start:end]
-	if end < len(text) && (text[end] == '\'' && strings.EqualFold(word, "e") || text[end] == '&' && strings.EqualFold(word, "u")) {
+	found = text[start:end]
+	if end < len(text) && (text[end] == '\'' && strings.EqualFold(found, "e") || text[end] == '&' && strings.EqualFold(found, "u")) {
 		return "", 0, errors.New("must not use escape strings or escaped identifiers")
 	}
-	return word, end, nil
+	return found, end, nil
 }
 
 // closingQuote is the index of the quote that closes the one at start; doubled quotes are part of the content.
