@@ -33,6 +33,10 @@ var errPoolClosed = errors.New("tenantdb: closed")
 // statements and catalogs of its schema are then cached once, not on every connection. A request goes elsewhere only
 // to a connection that has served its tenant before and is idle, or after a wait. A connection that falls idle serves
 // the waiting tenant, of those at home there, that was served longest ago.
+//
+// Turns alone do not keep a tenant whose statements are slow from holding every connection. So one that holds some gets
+// another only while more than that are free: of eight it holds four at most, and leaves four to others; a second one of
+// the kind two, a third and a fourth one each.
 type pool struct {
 	ctx     context.Context // of connections, which outlive the requests that they are opened for
 	cluster string
@@ -43,6 +47,7 @@ type pool struct {
 	mu       sync.Mutex
 	slots    []slot
 	idle     uint64 // the set of slots in state slotIdle
+	busy     int    // slots in state slotBusy
 	open     int    // slots that hold a connection
 	opening  int    // connections on their way in
 	closing  int    // connections on their way out
@@ -156,6 +161,9 @@ func (p *pool) free(l *lane) *conn {
 		l.home = p.roomiest()
 		p.slots[l.home].lanes = append(p.slots[l.home].lanes, l)
 	}
+	if !p.mayTake(l) {
+		return nil
+	}
 	if p.slots[l.home].state == slotIdle {
 		return p.take(l, l.home, time.Now())
 	}
@@ -166,10 +174,16 @@ func (p *pool) free(l *lane) *conn {
 	return nil
 }
 
+// mayTake says whether the lane leaves enough to the others when it gets one more connection.
+func (p *pool) mayTake(l *lane) bool {
+	return l.held == 0 || l.held < len(p.slots)-p.busy
+}
+
 // take gives the idle or just freed connection of slot i to a request of the lane.
 func (p *pool) take(l *lane, i int, now time.Time) *conn {
 	s := &p.slots[i]
 	s.state = slotBusy
+	p.busy++
 	p.idle &^= 1 << i
 	if l.served&(1<<i) == 0 {
 		if l.home != i {
@@ -255,6 +269,7 @@ func (p *pool) release(c *conn, n tenant.Name) {
 	p.hold += time.Duration(float64(now.Sub(c.takenAt)-p.hold) * holdWeight)
 	l := p.lanes[n]
 	l.held--
+	p.busy--
 	s := &p.slots[c.slot]
 	switch {
 	case !clean:
@@ -288,33 +303,34 @@ func (p *pool) offer(i int, now time.Time) {
 	w.grant <- grant{conn: p.take(l, i, now)}
 }
 
-// pick is the lane that slot i serves next. The one served longest ago comes first if its home is stuck; then, each in
-// the order of when they were served, those at home here, those served here before, and those that may go anywhere.
+// pick is the lane that slot i serves next, of those that may take a connection. The one served longest ago comes first
+// if its home is stuck; then, each in the order of when they were served, those at home here, those served here before,
+// and those that may go anywhere.
 func (p *pool) pick(i int, now time.Time) *lane {
-	front := p.ring.front
-	if front == nil {
-		return nil
-	}
-	if p.stuck(front, now) {
-		return front
-	}
-	for l := front; l != nil; l = l.next {
-		if l.home == i {
-			return l
-		}
-	}
-	for l := front; l != nil; l = l.next {
-		if l.served&(1<<i) != 0 {
-			return l
-		}
-	}
+	var longest, known, patient *lane
 	patience := p.patience()
-	for l := front; l != nil; l = l.next {
-		if now.Sub(l.first.since) >= patience {
+	for l := p.ring.front; l != nil; l = l.next {
+		if !p.mayTake(l) {
+			continue
+		}
+		if longest == nil {
+			if longest = l; p.stuck(l, now) {
+				return l
+			}
+		}
+		switch {
+		case l.home == i:
 			return l
+		case known == nil && l.served&(1<<i) != 0:
+			known = l
+		case patient == nil && now.Sub(l.first.since) >= patience:
+			patient = l
 		}
 	}
-	return nil
+	if known != nil {
+		return known
+	}
+	return patient
 }
 
 // stuck says that a waiting lane's home is held by one request for a long time, or is not there.

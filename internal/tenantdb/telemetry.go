@@ -72,17 +72,11 @@ func (db *DB) Stats() []Stats {
 func (p *pool) stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Stats{
-		Cluster: p.cluster, Open: p.open, Waiting: p.waiting, Tenants: len(p.lanes),
+	return Stats{
+		Cluster: p.cluster, Open: p.open, Busy: p.busy, Waiting: p.waiting, Tenants: len(p.lanes),
 		Acquired: p.counts.acquired, Waited: p.counts.waited, WaitSeconds: p.counts.waitTime.Seconds(), Foreign: p.counts.foreign,
 		Opened: p.counts.opened, Recycled: p.counts.recycled, Discarded: p.counts.discarded,
 	}
-	for i := range p.slots {
-		if p.slots[i].state == slotBusy {
-			s.Busy++
-		}
-	}
-	return s
 }
 
 // observe publishes the pools' state as metrics with the cluster as their only label.
