@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
@@ -13,6 +14,8 @@ import (
 
 	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/authn"
+	"circle15.dev/internal/authz"
+	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenant"
 )
 
@@ -39,7 +42,7 @@ type call struct {
 
 	key      string // empty: none was given
 	keyField string // where it was given, as the caller calls it
-	digest   []byte // of method and request; only with a key
+	digest   []byte // of method, data scope and request; only with a key
 }
 
 func newCall(ctx context.Context, req proto.Message) (*call, error) {
@@ -58,7 +61,7 @@ func newCall(ctx context.Context, req proto.Message) (*call, error) {
 	if c.key, c.keyField, err = keyOf(ctx, req); err != nil || c.key == "" {
 		return c, err
 	}
-	c.digest, err = digest(c.method, req)
+	c.digest, err = digest(c.method, authz.ScopeFrom(ctx), req)
 	return c, err
 }
 
@@ -113,8 +116,9 @@ func stringField(m protoreflect.Message, name protoreflect.Name) protoreflect.Fi
 	return fd
 }
 
-// digest stands for a request: its method and its content without the key, which may come in two places.
-func digest(method string, req proto.Message) ([]byte, error) {
+// digest stands for a request: its method, which records it might reach, and its content without the key, which may come in
+// two places. The reply to who could reach other records is not replayed.
+func digest(method string, scope authz.Scope, req proto.Message) ([]byte, error) {
 	if fd := keyDescriptor(req); fd != nil && req.ProtoReflect().Has(fd) {
 		req = proto.Clone(req)
 		req.ProtoReflect().Clear(fd)
@@ -124,7 +128,10 @@ func digest(method string, req proto.Message) ([]byte, error) {
 		return nil, apierr.New(apierr.Internal, "internal error").Cause(err)
 	}
 	sum := sha256.New()
-	sum.Write([]byte(method))
+	sum.Write([]byte(method + "\x00" + string(scope.Level) + "\x00"))
+	for _, station := range slices.SortedFunc(slices.Values(scope.Stations), ids.Compare) {
+		sum.Write(station[:])
+	}
 	sum.Write([]byte{0})
 	sum.Write(content)
 	return sum.Sum(nil), nil

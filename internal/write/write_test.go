@@ -25,6 +25,8 @@ import (
 	casesv1 "circle15.dev/api/cases/v1"
 	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/authn"
+	"circle15.dev/internal/authz"
+	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenant"
 	"circle15.dev/internal/tenantdb"
 	"circle15.dev/internal/testenv"
@@ -43,7 +45,7 @@ var (
 	listEvents    = tenantdb.SQL(`SELECT subject, method, resource_id, outcome, trace_id FROM {tenant}.audit_events ORDER BY id`)
 	countKeys     = tenantdb.SQL(`SELECT count(*) FROM {tenant}.idempotency_keys`)
 	oldKeys       = tenantdb.SQL(`INSERT INTO {tenant}.idempotency_keys (subject, key, method, request_hash, response, created_at)
-		SELECT 'wu', 'old-' || n, 'm', '', '', now() - $2::interval FROM generate_series(1, $1::int) n`)
+		SELECT 'wu', 'old-' || n, 'm', '', '', now() - $2::interval FROM generate_series(1, $1::int) n ON CONFLICT DO NOTHING`)
 	ownBackend = tenantdb.SQL(`SELECT pg_backend_pid()`)
 )
 
@@ -209,6 +211,39 @@ func TestAKeyBelongsToItsSubject(t *testing.T) {
 		}
 	}
 	c.wantStations(2)
+}
+
+// A worker who has left a station must not read its records out of old replies.
+func TestAReplyIsNotReplayedToWhoMayReachOtherRecordsNow(t *testing.T) {
+	c := newCity(t)
+	scoped := func(stations ...uuid.UUID) context.Context {
+		return authz.WithScope(withKey(c.ctx, "key-1"), authz.Scope{Level: authz.LevelStation, Stations: stations})
+	}
+	east, west := ids.New(), ids.New()
+	for _, ctx := range []context.Context{scoped(east, west), scoped(west, east)} {
+		if _, err := write.Do(ctx, c.db, request, openStation(nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, ctx := range []context.Context{scoped(east), scoped(), withKey(c.ctx, "key-1")} {
+		_, err := write.Do(ctx, c.db, request, openStation(nil))
+		wantField(t, err, apierr.Invalid, "Idempotency-Key")
+	}
+	c.wantStations(1)
+}
+
+func TestAKeyIsFreeAgainAfterADay(t *testing.T) {
+	c := newCity(t)
+	c.insertOldKeys(t, 25*time.Hour, 1)
+	c.insertOldKeys(t, 23*time.Hour, 2) // the first is there already
+	for range 2 {                       // the second is a replay
+		if _, err := write.Do(withKey(c.ctx, "old-1"), c.db, request, openStation(nil)); err != nil {
+			t.Fatal(err)
+		}
+		c.wantStations(1)
+	}
+	_, err := write.Do(withKey(c.ctx, "old-2"), c.db, request, openStation(nil))
+	wantField(t, err, apierr.Invalid, "Idempotency-Key")
 }
 
 func TestMalformedKeysAreRefused(t *testing.T) {
@@ -432,25 +467,45 @@ func TestAnEmptyReplyIsReplayedToo(t *testing.T) {
 	}
 }
 
+// insertOldKeys stores keys old-1, old-2 … of that age, where they are not yet.
+func (c *city) insertOldKeys(t *testing.T, age time.Duration, count int) {
+	t.Helper()
+	err := c.db.Write(c.ctx, func(ctx context.Context, tx *tenantdb.Tx) error {
+		_, err := tx.Exec(ctx, oldKeys, count, age)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheKeysOfTenantsThatHaveStoppedWritingAreSweptAway(t *testing.T) {
+	c := newCity(t)
+	c.insertOldKeys(t, 25*time.Hour, 3)
+	name, err := tenant.From(c.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var sweeping sync.WaitGroup
+	sweeping.Go(func() {
+		write.Sweep(ctx, c.db, func() []tenant.Name { return []tenant.Name{"unknown", name} }, time.Millisecond)
+	})
+	testenv.Await(t, "the keys are gone", func() bool { return c.count(countKeys) == 0 })
+	cancel()
+	sweeping.Wait()
+}
+
 func TestOldKeysAreRemoved(t *testing.T) {
 	c := newCity(t)
-	insert := func(age time.Duration, count int) {
-		err := c.db.Write(c.ctx, func(ctx context.Context, tx *tenantdb.Tx) error {
-			_, err := tx.Exec(ctx, oldKeys, count, age)
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	insert(3*time.Hour, 1200)
+	c.insertOldKeys(t, 3*time.Hour, 1200)
 	if removed, err := write.Purge(c.ctx, c.db, 4*time.Hour); err != nil || removed != 0 {
 		t.Errorf("%d keys removed, %v; want none", removed, err)
 	}
 	if removed, err := write.Purge(c.ctx, c.db, 2*time.Hour); err != nil || removed != 1200 {
 		t.Errorf("%d keys removed, %v; want 1,200", removed, err)
 	}
-	insert(25*time.Hour, 1)
+	c.insertOldKeys(t, 25*time.Hour, 1)
 	for n := 0; ; n++ {
 		if n == 2000 {
 			t.Fatal("writes do not remove old keys")

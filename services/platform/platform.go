@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
+	"time"
 
 	"circle15.dev/internal/authn"
 	"circle15.dev/internal/authz"
@@ -20,6 +22,7 @@ import (
 	"circle15.dev/internal/tenant"
 	"circle15.dev/internal/tenantdb"
 	"circle15.dev/internal/version"
+	"circle15.dev/internal/write"
 )
 
 // Options are what a Platform is made of.
@@ -42,8 +45,12 @@ type Platform struct {
 	policies  *authz.Policies
 	telemetry *telemetry.Telemetry
 	logger    *slog.Logger
-	stop      context.CancelFunc // of what follows the policies
+	sweeping  sync.WaitGroup
+	stop      context.CancelFunc // of what follows the policies, and of the sweeping
 }
+
+// sweepPeriod is how often the old idempotency keys of a tenant are looked for.
+const sweepPeriod = 12 * time.Hour
 
 // New opens the databases, builds the services and binds the addresses. The error is a sentence for who started the
 // process. A Platform that is not run must be closed.
@@ -79,7 +86,19 @@ func New(ctx context.Context, o Options) (_ *Platform, err error) {
 	if p.server, err = rpcserver.New(options); err != nil { //nolint:contextcheck // requests have contexts of their own
 		return nil, err
 	}
+	p.sweeping.Go(func() { write.Sweep(background, p.db, p.served, sweepPeriod) })
 	return p, p.server.Listen(ctx)
+}
+
+// served are the tenants that are served now.
+func (p *Platform) served() []tenant.Name {
+	var names []tenant.Name
+	for _, placement := range p.directory.All() {
+		if placement.State == tenantdb.StateActive {
+			names = append(names, placement.Tenant)
+		}
+	}
+	return names
 }
 
 func newVerifier(o Options) (*authn.Verifier, error) {
@@ -189,6 +208,7 @@ func (p *Platform) Close() {
 	if p.policies != nil {
 		p.policies.Wait()
 	}
+	p.sweeping.Wait()
 	if p.db != nil {
 		p.db.Close()
 	}
