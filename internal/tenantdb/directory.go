@@ -18,6 +18,10 @@ import (
 // ControlChannel is the channel on which the control schema tells which tenant has changed.
 const ControlChannel = "circle15_control"
 
+// RequiredSchema is the version of a tenant's schema that the services' statements need. The last migration of
+// operator/provision must bring a schema there; a test holds the two together.
+const RequiredSchema = 5
+
 // States of a tenant that are served (circle15.tenants.state). In all others a tenant is as if it did not exist.
 const (
 	StateActive    = "active"
@@ -42,10 +46,13 @@ type Placement struct {
 // entry is a placement with what a transaction needs of it.
 type entry struct {
 	Placement
-	role string
+	role     string
+	outdated bool // its schema is older than RequiredSchema
 }
 
-func newEntry(p Placement) *entry { return &entry{Placement: p, role: p.Tenant.Role()} }
+func newEntry(p Placement) *entry {
+	return &entry{Placement: p, role: p.Tenant.Role(), outdated: p.SchemaVersion < RequiredSchema}
+}
 
 // served says whether the tenant is one of this cluster, be it suspended.
 func (e *entry) served() bool {
@@ -62,11 +69,13 @@ type Directory struct {
 	running  sync.WaitGroup
 }
 
-// NewDirectory is a directory of fixed placements; for tests and tools that know where their tenants are.
+// NewDirectory is a directory of fixed placements, whose schemas are taken for up to date; for tests and tools that know
+// where their tenants are.
 func NewDirectory(placements ...Placement) *Directory {
 	d := &Directory{stop: func() {}}
 	fixed := map[tenant.Name]*entry{}
 	for _, p := range placements {
+		p.SchemaVersion = max(p.SchemaVersion, RequiredSchema)
 		fixed[p.Tenant] = newEntry(p)
 	}
 	d.snapshot.Store(&fixed)
@@ -149,11 +158,24 @@ func (d *Directory) All() []Placement {
 	return all
 }
 
+// Outdated counts the active tenants whose schemas are older than the services need.
+func (d *Directory) Outdated() int {
+	n := 0
+	for _, e := range *d.snapshot.Load() {
+		if e.State == StateActive && e.outdated {
+			n++
+		}
+	}
+	return n
+}
+
 // serving is the entry of a tenant that may be served. A tenant that is unknown, still being made, being deleted or
 // put away gets the same answer, which tells nothing.
 func (d *Directory) serving(n tenant.Name) (*entry, error) {
 	e := (*d.snapshot.Load())[n]
 	switch {
+	case e != nil && e.State == StateActive && e.outdated:
+		return nil, apierr.New(apierr.Unavailable, "the tenant's data are being upgraded; try again in a minute")
 	case e != nil && e.State == StateActive:
 		return e, nil
 	case e != nil && e.State == StateSuspended:

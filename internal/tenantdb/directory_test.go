@@ -61,6 +61,35 @@ func TestATenantThatIsNotServedIsAsIfItDidNotExist(t *testing.T) {
 	})
 }
 
+func TestATenantWithAnOlderSchemaWaitsForItsUpgrade(t *testing.T) {
+	n := newTenants(t, 1)[0]
+	directory, err := tenantdb.OpenDirectory(t.Context(), map[string]string{"main": server.app})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(directory.Close)
+	db := openWith(t, directory, nil)
+	before := directory.Outdated()
+	setVersion := func(version int) {
+		mustAdminf(t, `update circle15.tenants set schema_version = %d where name = '%s'`, version, n)
+	}
+	setVersion(tenantdb.RequiredSchema - 1)
+	testenv.Await(t, "the tenant waits", func() bool {
+		_, err := title(in(t, n), db)
+		return apierr.KindOf(err) == apierr.Unavailable && directory.Outdated() == before+1
+	})
+	for door, through := range doors {
+		if _, err := through(in(t, n), db, tenantdb.SQL(`SELECT '1'`)); apierr.KindOf(err) != apierr.Unavailable {
+			t.Errorf("through %s: %v", door, err)
+		}
+	}
+	setVersion(tenantdb.RequiredSchema)
+	testenv.Await(t, "the tenant is served", func() bool {
+		_, err := title(in(t, n), db)
+		return err == nil && directory.Outdated() == before
+	})
+}
+
 func TestANewTenantIsServed(t *testing.T) {
 	db := open(t, nil)
 	n := newTenants(t, 1)[0]
@@ -75,7 +104,7 @@ func TestTheDirectoryAnswersLookups(t *testing.T) {
 	}
 	defer directory.Close()
 	want := tenantdb.Placement{
-		Tenant: names[0], Cluster: "main", State: tenantdb.StateActive, SchemaVersion: 1,
+		Tenant: names[0], Cluster: "main", State: tenantdb.StateActive, SchemaVersion: 1000,
 		DivisionCode: adminValue(t, fmt.Sprintf(`select division_code from circle15.tenants where name = '%s'`, names[0])),
 	}
 	if got, ok := directory.Lookup(names[0]); !ok || got != want {
@@ -128,10 +157,10 @@ func TestManyChangesAtOnceAreFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer directory.Close()
-	mustAdminf(t, `update circle15.tenants set schema_version = 2 where name like 'town-%%'`)
+	mustAdminf(t, `update circle15.tenants set schema_version = 1002 where name like 'town-%%'`)
 	testenv.Await(t, "all versions are known", func() bool {
 		for _, n := range names {
-			if p, _ := directory.Lookup(n); p.SchemaVersion != 2 {
+			if p, _ := directory.Lookup(n); p.SchemaVersion != 1002 {
 				return false
 			}
 		}

@@ -37,7 +37,7 @@ grant usage on schema %[1]s to %[1]s, circle15_aggregate;
 grant select, insert, update, delete on all tables in schema %[1]s to %[1]s;
 grant execute on function %[1]s.work_summary() to %[1]s, circle15_aggregate;
 insert into circle15.tenants (name, id, display_name_zh, level, parent, division_code, cluster, schema_name, role_name, state, schema_version)
-values ('%[2]s', gen_random_uuid(), '测试', 'city', 'none', lpad(nextval('division_codes')::text, 6, '0'), 'main', '%[1]s', '%[1]s', 'active', 1);
+values ('%[2]s', gen_random_uuid(), '测试', 'city', 'none', lpad(nextval('division_codes')::text, 6, '0'), 'main', '%[1]s', '%[1]s', 'active', 1000);
 `
 
 // firstCase is the case that every tenant has; its title is the tenant's name.

@@ -10,6 +10,7 @@ import (
 
 	"circle15.dev/internal/authz"
 	"circle15.dev/internal/tenant"
+	"circle15.dev/internal/tenantdb"
 	"circle15.dev/internal/testenv"
 	"circle15.dev/operator/provision"
 )
@@ -37,6 +38,9 @@ func TestANewTenantIsUsableByTheServices(t *testing.T) {
 	}
 	if shown.State != provision.StateActive || shown.SchemaVersion != platform.Provisioner.LatestSchemaVersion() {
 		t.Errorf("got state %s and version %d", shown.State, shown.SchemaVersion)
+	}
+	if shown.SchemaVersion < tenantdb.RequiredSchema {
+		t.Errorf("a schema of version %d is made, and the services need %d", shown.SchemaVersion, tenantdb.RequiredSchema)
 	}
 	ledger, err := platform.Provisioner.Ledger(t.Context(), name)
 	if err != nil || len(ledger) != shown.SchemaVersion || ledger[0].Name != "initial" {

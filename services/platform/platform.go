@@ -149,7 +149,7 @@ func (p *Platform) serverOptions(o Options, services []rpcserver.Service, v *aut
 		HTTP:         c.HTTP,
 		GRPC:         c.GRPC,
 		Admin:        c.Admin,
-		Checks:       []rpcserver.Check{{Name: "database", Test: p.db.Ping}},
+		Checks:       []rpcserver.Check{{Name: "database", Test: p.db.Ping}, {Name: "schemas", Test: newUpgrade(p.directory).done}},
 		Limits:       c.ServerLimits(),
 		Drain:        rpcserver.Drain{Delay: c.Drain.Delay, Timeout: c.Drain.Timeout, Hurry: o.Hurry},
 		Logger:       o.Logger,
