@@ -237,6 +237,9 @@ func (s *Server) Port() int { return s.port }
 // SocketDir is the folder of the server's Unix socket.
 func (s *Server) SocketDir() string { return s.socketDir }
 
+// LogFile is the server's log.
+func (s *Server) LogFile() string { return s.folder.log() }
+
 // Version is the version of the server, for example "15.18".
 func (s *Server) Version() string { return s.bin.Version }
 

@@ -145,7 +145,7 @@ func (p *Provisioner) explain(name tenant.Name, err error) error {
 	switch {
 	case pg.Code == "23505" && pg.ConstraintName == "tenants_division_code_live":
 		return refuseField(DivisionTaken, "divisionCode", "another tenant has it")
-	case pg.Code == "42501":
+	case pg.Code == insufficientPrivilege:
 		return refuse(PermissionDenied, "tenant %s: the database refuses %s: %s", name, OperatorRole, pg.Message)
 	case pg.Code == "55P03":
 		return fmt.Errorf("tenant %s is busy: another operation or a long transaction holds a lock: %w", name, err)

@@ -2,12 +2,14 @@ package provision
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // DefaultDatabase is the name of the database where BootstrapConfig names none.
@@ -28,10 +30,13 @@ type BootstrapConfig struct {
 type Endpoints struct {
 	OperatorURL string
 	AppURL      string
+	// ForSuperuser are the statements that the admin was not allowed to run: the database works without them, and its log
+	// may hold identity numbers until a superuser has run them. Empty where nothing is left to do.
+	ForSuperuser []string
 }
 
-// Bootstrap makes the roles, the database and the control schema of an installation. It may be repeated: it then sets
-// the passwords and completes what is missing.
+// Bootstrap makes the roles, the database and the control schema of an installation, and keeps what rows hold out of the
+// server's log. It may be repeated: it then sets the passwords and completes what is missing.
 func Bootstrap(ctx context.Context, cfg BootstrapConfig) (Endpoints, error) {
 	if cfg.Database == "" {
 		cfg.Database = DefaultDatabase
@@ -51,6 +56,9 @@ func Bootstrap(ctx context.Context, cfg BootstrapConfig) (Endpoints, error) {
 		return Endpoints{}, fmt.Errorf("bootstrap: %w", err)
 	}
 	if err := asOperator(ctx, endpoints.OperatorURL, cfg); err != nil {
+		return Endpoints{}, fmt.Errorf("bootstrap: %w", err)
+	}
+	if endpoints.ForSuperuser, err = quietLog(ctx, cfg.AdminURL); err != nil {
 		return Endpoints{}, fmt.Errorf("bootstrap: %w", err)
 	}
 	p, err := Open(ctx, Config{OperatorURL: endpoints.OperatorURL, MaxConns: 1})
@@ -160,6 +168,38 @@ func asOperator(ctx context.Context, operatorURL string, cfg BootstrapConfig) er
 		_, err = tx.Exec(ctx, ddl)
 		return err
 	})
+}
+
+// quietLog keeps rows out of the server's log: the DETAIL of a constraint's violation holds the row's values, among them
+// identity numbers. The setting counts from the next login on. It returns the statements that need more rights than the
+// admin has.
+func quietLog(ctx context.Context, adminURL string) (refused []string, err error) {
+	conn, err := pgx.Connect(ctx, adminURL)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	rows, err := conn.Query(ctx, `SELECT rolname::text FROM pg_catalog.pg_roles
+		WHERE rolname = ANY ($1) AND NOT coalesce('log_error_verbosity=terse' = ANY (rolconfig), false) ORDER BY rolname`,
+		[]string{AppRole, OperatorRole})
+	if err != nil {
+		return nil, err
+	}
+	talkative, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, err
+	}
+	for _, role := range talkative {
+		ddl := "ALTER ROLE " + ident(role) + " SET log_error_verbosity = 'terse'"
+		_, err := conn.Exec(ctx, ddl)
+		switch pg, ok := errors.AsType[*pgconn.PgError](err); {
+		case ok && pg.Code == insufficientPrivilege:
+			refused = append(refused, ddl)
+		case err != nil:
+			return nil, err
+		}
+	}
+	return refused, nil
 }
 
 func operatorDDL(cfg BootstrapConfig, have []string) (string, error) {

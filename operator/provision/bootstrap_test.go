@@ -1,9 +1,11 @@
 package provision_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
 	"circle15.dev/internal/testenv"
@@ -48,9 +50,72 @@ func TestAnAdminWithoutSuperuserRightsMayBootstrap(t *testing.T) {
 		exec(t, superuser(t), "x", "DROP DATABASE IF EXISTS managed")
 		exec(t, superuser(t), "x", "DROP OWNED BY managed_admin; DROP ROLE managed_admin")
 	})
+	exec(t, super, "x", "ALTER ROLE circle15_app RESET log_error_verbosity")
+	asSuperuser := cfg
 	cfg.AdminURL = testenv.Postgres(t).URL("managed_admin", "for-tests-only", "postgres")
-	if _, err := provision.Bootstrap(t.Context(), cfg); err != nil {
+	for _, c := range []struct {
+		cfg  provision.BootstrapConfig
+		left []string
+	}{
+		{cfg, []string{`ALTER ROLE "circle15_app" SET log_error_verbosity = 'terse'`}},
+		{asSuperuser, nil},
+		{cfg, nil}, // nothing is left to do
+	} {
+		endpoints, err := provision.Bootstrap(t.Context(), c.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.left, endpoints.ForSuperuser); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestWhatRowsHoldStaysOutOfTheServersLog(t *testing.T) {
+	const number, malformed = "460107194909017714", "46010719490901771Y"
+	name := testenv.NewTenant(t)
+	app := connect(t, testenv.Provisioned(t).AppURL)
+	err := asTenant(t.Context(), app, name, `WITH
+		station AS (INSERT INTO {schema}.stations (id, division_code, display_name, opened_date, created_by)
+			VALUES (gen_random_uuid(), '460107003', '滨江', '2021-05-01', 'test') RETURNING id),
+		community AS (INSERT INTO {schema}.communities (id, station_id, division_code, display_name, created_by)
+			SELECT gen_random_uuid(), id, '460107003001', '滨江', 'test' FROM station RETURNING id, station_id)
+		INSERT INTO {schema}.households (id, station_id, community_id, head_name, address, created_by)
+			SELECT gen_random_uuid(), station_id, id, '李', '滨江路', 'test' FROM community`)
+	if err != nil {
 		t.Fatal(err)
+	}
+	add := func(number string) error { // bound, as the services do: a statement's text is logged with its error
+		return pgx.BeginFunc(t.Context(), app, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(t.Context(), `SELECT set_config('role', $1, true)`, name.Role()); err != nil {
+				return err
+			}
+			_, err := tx.Exec(t.Context(), `INSERT INTO `+name.Schema()+`.residents (id, station_id, household_id, name, sex, birth_date,
+				identity_number, registered, legal_basis, legal_basis_date, created_by)
+				SELECT gen_random_uuid(), station_id, id, '李', 'MALE', '1949-09-01', $1, false, 'CONSENT', '2021-05-01', 'test'
+				FROM `+name.Schema()+`.households`, number)
+			return err
+		})
+	}
+	if err := add(number); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, add(number), "23505")
+	wantCode(t, add(malformed), "23514")
+	content, err := os.ReadFile(testenv.Postgres(t).LogFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := string(content)
+	for _, constraint := range []string{"residents_identity_number_key", "residents_identity_number_format"} {
+		if !strings.Contains(log, constraint) {
+			t.Errorf("the log does not tell of %s", constraint)
+		}
+	}
+	for _, secret := range []string{number, malformed} {
+		if strings.Contains(log, secret) {
+			t.Errorf("the log holds the identity number %s", secret)
+		}
 	}
 }
 

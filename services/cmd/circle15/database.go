@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,7 +31,7 @@ func newDatabaseBootstrapCommand() *cobra.Command {
 			if admin == "" {
 				return errors.New("set CIRCLE15_ADMIN_DATABASE_URL to the URL of a role that may create roles and databases")
 			}
-			_, err := provision.Bootstrap(cmd.Context(), provision.BootstrapConfig{
+			endpoints, err := provision.Bootstrap(cmd.Context(), provision.BootstrapConfig{
 				AdminURL: admin, Database: database,
 				OperatorPassword: os.Getenv("CIRCLE15_OPERATOR_PASSWORD"), AppPassword: os.Getenv("CIRCLE15_APP_PASSWORD"),
 			})
@@ -39,6 +40,11 @@ func newDatabaseBootstrapCommand() *cobra.Command {
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "the database %s is ready for the roles %s and %s\n",
 				database, provision.OperatorRole, provision.AppRole)
+			if err != nil || len(endpoints.ForSuperuser) == 0 {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "warning: the server's log may hold identity numbers until a superuser runs:\n%s;\n",
+				strings.Join(endpoints.ForSuperuser, ";\n"))
 			return err
 		},
 	}
