@@ -18,30 +18,56 @@ func (p *Provisioner) Create(ctx context.Context, s Spec) (Result, error) {
 	if err := s.normalize(); err != nil {
 		return Result{}, err
 	}
-	if s.Cluster != p.cfg.Cluster {
-		return Result{}, refuseField(InvalidSpec, "cluster", "is %q; this is cluster %q", s.Cluster, p.cfg.Cluster)
+	return p.CreateFrom(ctx, s.Name, func(*Spec) (Spec, error) { return s, nil })
+}
+
+// CreateFrom is Create of the spec that specOf makes of what is recorded of the tenant, nil where there is none, so that
+// what it leaves alone stays. It is called under the tenant's lock; its error ends the operation.
+func (p *Provisioner) CreateFrom(ctx context.Context, name tenant.Name, specOf func(recorded *Spec) (Spec, error)) (Result, error) {
+	if _, err := tenant.ParseName(string(name)); err != nil {
+		return Result{}, refuseField(InvalidSpec, "name", "%s", err)
 	}
 	fresh := ids.New()
-	return p.converge(ctx, s.Name, steps, func(ctx context.Context, tx pgx.Tx, have *Observation) (goal, error) {
-		g := goal{spec: s, tenantID: fresh, state: s.state(have)}
-		if have.Tenant == nil {
-			if have.schemaMark.Tenant != uuid.Nil {
-				g.tenantID = have.schemaMark.Tenant
-			}
-			return g, p.checkPlace(ctx, tx, s)
+	return p.converge(ctx, name, steps, func(ctx context.Context, tx pgx.Tx, have *Observation) (goal, error) {
+		var recorded *Spec
+		if have.Tenant != nil {
+			s := have.Tenant.spec()
+			recorded = &s
 		}
-		g.tenantID = have.Tenant.ID
-		switch have.Tenant.State {
-		case StateDeleting:
-			return g, refuse(BeingDeleted, "tenant %s is being deleted; create it again when that is done", s.Name)
-		case StateRetained:
-			if err := p.checkPlace(ctx, tx, s); err != nil {
-				return g, err
-			}
-		case StateActive, StateProvisioning, StateSuspended:
+		s, err := specOf(recorded)
+		if err != nil {
+			return goal{}, err
 		}
-		return g, s.checkUnchanged(have.Tenant)
+		if err := s.normalize(); err != nil {
+			return goal{}, err
+		}
+		if s.Cluster != p.cfg.Cluster {
+			return goal{}, refuseField(InvalidSpec, "cluster", "is %q; this is cluster %q", s.Cluster, p.cfg.Cluster)
+		}
+		return p.created(ctx, tx, have, s, fresh)
 	})
+}
+
+// created is the goal of Create; fresh is the id of a tenant that has none.
+func (p *Provisioner) created(ctx context.Context, tx pgx.Tx, have *Observation, s Spec, fresh uuid.UUID) (goal, error) {
+	g := goal{spec: s, tenantID: fresh, state: s.state(have)}
+	if have.Tenant == nil {
+		if have.schemaMark.Tenant != uuid.Nil {
+			g.tenantID = have.schemaMark.Tenant
+		}
+		return g, p.checkPlace(ctx, tx, s)
+	}
+	g.tenantID = have.Tenant.ID
+	switch have.Tenant.State {
+	case StateDeleting:
+		return g, refuse(BeingDeleted, "tenant %s is being deleted; create it again when that is done", s.Name)
+	case StateRetained:
+		if err := p.checkPlace(ctx, tx, s); err != nil {
+			return g, err
+		}
+	case StateActive, StateProvisioning, StateSuspended:
+	}
+	return g, s.checkUnchanged(have.Tenant)
 }
 
 // state is what Create leaves the tenant in.

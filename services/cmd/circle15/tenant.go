@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"circle15.dev/internal/divisions"
 	"circle15.dev/internal/tenant"
 	"circle15.dev/operator/provision"
 	"circle15.dev/services/demo/local"
@@ -49,88 +47,6 @@ func newTenantCommand() *cobra.Command {
 			(*provision.Provisioner).Suspend),
 		newTenantStateCommand(&o, "resume", "Undo suspend", (*provision.Provisioner).Resume))
 	return cmd
-}
-
-// createOptions are the flags of "circle15 tenant create".
-type createOptions struct {
-	spec                                     provision.Spec
-	level, parent, policy                    string
-	grants                                   []string
-	stations, staff, residents, requestsRate int32
-}
-
-func newTenantCreateCommand(o *tenantOptions) *cobra.Command {
-	var c createOptions
-	cmd := &cobra.Command{
-		Use:   "create NAME --level LEVEL --division CODE [--parent NAME]",
-		Short: "Create a tenant, adopt a retained one, or change an existing one",
-		Example: "  circle15 tenant create hainan --level province --division 460000\n" +
-			"  circle15 tenant create sanya --level city --parent hainan --division 460200 --grant idp-subject=bureau_admin",
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			spec, err := c.complete(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			return o.with(cmd, func(ctx context.Context, p *provision.Provisioner) error {
-				r, err := p.Create(ctx, spec)
-				if err != nil {
-					return err
-				}
-				return o.printResult(cmd.OutOrStdout(), r)
-			})
-		},
-	}
-	flags := cmd.Flags()
-	flags.StringVar(&c.level, "level", "", "province, city or district")
-	flags.StringVar(&c.parent, "parent", "", "the tenant above: a city's province, a district's city")
-	flags.StringVar(&c.spec.DivisionCode, "division", "", "division code, six digits (GB/T 2260)")
-	flags.StringVar(&c.spec.DisplayNameZh, "name-zh", "", "Chinese name (default the division's)")
-	flags.StringVar(&c.spec.DisplayNameEn, "name-en", "", "English name")
-	flags.StringVar(&c.spec.StandardsPack, "standards", "", "standards pack (default the platform's)")
-	flags.StringVar(&c.policy, "deletion-policy", string(provision.Retain), "Retain or Delete: whether delete may drop the data")
-	flags.StringArrayVar(&c.grants, "grant", nil, "SUBJECT=ROLE: a role in the whole tenant for an OIDC subject; repeat it for several")
-	flags.Int32Var(&c.stations, "max-stations", 0, "most stations (default unlimited)")
-	flags.Int32Var(&c.staff, "max-staff", 0, "most staff (default unlimited)")
-	flags.Int32Var(&c.residents, "max-residents", 0, "most residents (default unlimited)")
-	flags.Int32Var(&c.requestsRate, "max-requests-per-second", 0, "most requests a second (default unlimited)")
-	for _, name := range []string{"level", "division"} {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(err) // the flag is defined above
-		}
-	}
-	return cmd
-}
-
-// complete makes the spec out of the flags.
-func (c *createOptions) complete(cmd *cobra.Command, name string) (provision.Spec, error) {
-	s := c.spec
-	s.Name, s.Level, s.Parent = tenant.Name(name), provision.Level(c.level), tenant.Name(c.parent)
-	s.DeletionPolicy = provision.DeletionPolicy(c.policy)
-	if d, known := divisions.Lookup(s.DivisionCode); known && s.DisplayNameZh == "" {
-		s.DisplayNameZh = d.Name
-	}
-	for flag, quota := range map[string]struct {
-		value int32
-		field **int32
-	}{
-		"max-stations":            {c.stations, &s.Quotas.Stations},
-		"max-staff":               {c.staff, &s.Quotas.Staff},
-		"max-residents":           {c.residents, &s.Quotas.Residents},
-		"max-requests-per-second": {c.requestsRate, &s.Quotas.RequestsPerSecond},
-	} {
-		if cmd.Flags().Changed(flag) {
-			*quota.field = &quota.value
-		}
-	}
-	for _, grant := range c.grants {
-		subject, role, found := strings.Cut(grant, "=")
-		if !found {
-			return s, fmt.Errorf("--grant %q: want SUBJECT=ROLE", grant)
-		}
-		s.Policy.Grants = append(s.Policy.Grants, provision.Grant{Subject: subject, Role: role})
-	}
-	return s, nil
 }
 
 func newTenantListCommand(o *tenantOptions) *cobra.Command {

@@ -12,7 +12,8 @@ import (
 	"circle15.dev/operator/provision"
 )
 
-func (o *tenantOptions) printResult(w io.Writer, r provision.Result) error {
+// printResult prints the tenant and what was done; as a table also what was changed of it, where there is something.
+func (o *tenantOptions) printResult(w io.Writer, r provision.Result, changed ...string) error {
 	if o.output == "json" {
 		return printJSON(w, r.Tenant)
 	}
@@ -20,7 +21,11 @@ func (o *tenantOptions) printResult(w io.Writer, r provision.Result) error {
 	if len(r.Did) > 0 {
 		did = "done: " + strings.Join(r.Did, ", ")
 	}
-	_, err := fmt.Fprintf(w, "tenant %s %s (schema version %d; %s)\n", r.Tenant.Name, r.Tenant.State, r.Tenant.SchemaVersion, did)
+	text := fmt.Sprintf("tenant %s %s (schema version %d; %s)\n", r.Tenant.Name, r.Tenant.State, r.Tenant.SchemaVersion, did)
+	for _, c := range changed {
+		text += "changed: " + c + "\n"
+	}
+	_, err := io.WriteString(w, text)
 	return err
 }
 

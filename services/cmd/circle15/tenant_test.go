@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"circle15.dev/internal/testenv"
 	"circle15.dev/operator/provision"
 )
@@ -84,6 +87,45 @@ func TestATenantIsCreatedListedShownSuspendedAndDeletedFromTheCommandLine(t *tes
 	}
 }
 
+func TestCreatingATenantAgainChangesOnlyWhatFlagsName(t *testing.T) {
+	t.Setenv("CIRCLE15_OPERATOR_DATABASE_URL", testenv.Provisioned(t).OperatorURL)
+	spec := testenv.NextSpec(t)
+	name := string(spec.Name)
+	place := []string{"create", name, "--level", "city", "--division", spec.DivisionCode}
+	again := func(flags ...string) string {
+		t.Helper()
+		return mustTenantCommand(t, slices.Concat(place, flags)...)
+	}
+	shows := func() (s shown) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(mustTenantCommand(t, "show", name, "-o", "json")), &s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	again("--parent", string(spec.Parent), "--name-zh", "某市", "--name-en", "Some City", "--deletion-policy", "Delete",
+		"--max-stations", "43", "--max-staff", "129", "--grant", "li=bureau_admin", "--grant", "wang=security_admin")
+	made := shows()
+
+	wantOutput(t, again(), "unchanged")
+	if diff := cmp.Diff(made.Tenant, shows().Tenant, cmpopts.IgnoreUnexported(provision.Tenant{})); diff != "" {
+		t.Errorf("without a flag: %s", diff)
+	}
+	wantOutput(t, again("--max-staff", "200", "--max-stations", "unlimited", "--grant", "zhao=auditor", "--grant", "li=bureau_admin"),
+		`changed: quotas from "stations 43, staff 129" to "staff 200"`, "changed: auditor given to zhao\n")
+	wantOutput(t, again("--revoke", "wang=security_admin", "--name-en", ""),
+		"changed: security_admin taken from wang\n", `changed: English name from "Some City" to ""`)
+	staff := int32(200)
+	want := made.Tenant
+	want.DisplayNameEn, want.Quotas = "", provision.Quotas{Staff: &staff}
+	want.Policy.Grants = []provision.Grant{{Subject: "li", Role: "bureau_admin"}, {Subject: "zhao", Role: "auditor"}}
+	ignore := cmpopts.IgnoreFields(provision.Tenant{}, "UpdatedAt")
+	if diff := cmp.Diff(want, shows().Tenant, cmpopts.IgnoreUnexported(provision.Tenant{}), ignore); diff != "" {
+		t.Errorf("with some flags: %s", diff)
+	}
+	mustTenantCommand(t, "delete", name)
+}
+
 func TestWrongTenantCommandsSayWhatIsWrong(t *testing.T) {
 	url := testenv.Provisioned(t).OperatorURL
 	spec := testenv.NextSpec(t)
@@ -92,6 +134,7 @@ func TestWrongTenantCommandsSayWhatIsWrong(t *testing.T) {
 		"there is no tenant atlantis":          {"show", "atlantis"},
 		`required flag(s) "division", "level"`: {"create", "x1"},
 		"want SUBJECT=ROLE":                    {"create", "x1", "--level", "province", "--division", "460000", "--grant", "li"},
+		"want a number or unlimited":           {"create", "x1", "--max-staff", "many"},
 		"lower-case letters":                   {"create", "X", "--level", "province", "--division", "460000"},
 		"is not a division of the table":       {"create", "x1", "--level", "city", "--parent", string(spec.Parent), "--division", "999999", "--name-zh", "无"},
 		"there is no demo in":                  {"list", "--operator-database-url=", "--data", t.TempDir()},
