@@ -25,8 +25,8 @@ func (p *Provisioner) Retire(ctx context.Context, name tenant.Name) (Result, err
 }
 
 // Delete drops the tenant's schema, role and control row, for ever. It refuses unless the tenant's deletion policy is
-// Delete, the schema bears this installation's mark, and no live tenant has it as its parent. A Delete that was
-// interrupted is finished by the next.
+// Delete, schema and role bear this installation's mark, no live tenant has it as its parent, and the role has nothing in
+// another database of the cluster. A Delete that was interrupted is finished by the next.
 func (p *Provisioner) Delete(ctx context.Context, name tenant.Name) error {
 	schema, role := ident(name.Schema()), ident(name.Role())
 	for _, s := range []struct {
@@ -45,7 +45,15 @@ func (p *Provisioner) Delete(ctx context.Context, name tenant.Name) error {
 			return "DROP SCHEMA IF EXISTS " + schema + " CASCADE", nil
 		}},
 		{"drop role", func(have *Observation) (string, *statement) {
-			return "DROP ROLE IF EXISTS " + role, nil
+			if !have.RoleExists {
+				return "", nil
+			}
+			// What the role made outside its schema, a large object, would keep it. To drop that one must be able to act as it.
+			become := "GRANT " + role + " TO " + ident(OperatorRole)
+			if p.serverVersion >= 160000 {
+				become += " WITH INHERIT TRUE"
+			}
+			return become + "; DROP OWNED BY " + role + "; DROP ROLE " + role, nil
 		}},
 		{"forget", func(*Observation) (string, *statement) {
 			return "", &statement{`DELETE FROM circle15.tenants WHERE name = $1`, []any{string(name)}}
@@ -96,7 +104,29 @@ func (p *Provisioner) deletable(ctx context.Context, tx pgx.Tx, name tenant.Name
 	if err := p.checkOwnership(have); err != nil {
 		return nil, err
 	}
+	if err := checkNowhereElse(ctx, tx, name); err != nil {
+		return nil, err
+	}
 	return have, p.checkChildless(ctx, tx, name)
+}
+
+// checkNowhereElse refuses where the tenant's role owns or may use something in another database, which cannot be dropped
+// from here and would keep the role.
+func checkNowhereElse(ctx context.Context, tx pgx.Tx, name tenant.Name) error {
+	rows, err := tx.Query(ctx, `SELECT DISTINCT d.datname::text FROM pg_catalog.pg_shdepend s
+		JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid JOIN pg_catalog.pg_database d ON d.oid = s.dbid
+		WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND r.rolname = $1
+			AND d.datname <> pg_catalog.current_database()
+		ORDER BY 1`, name.Role())
+	if err != nil {
+		return err
+	}
+	databases, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err == nil && len(databases) > 0 {
+		return refuse(RoleInUse, "role %s has objects or rights in other databases (%s): run DROP OWNED BY %s there as a superuser first",
+			name.Role(), strings.Join(databases, ", "), ident(name.Role()))
+	}
+	return err
 }
 
 func (p *Provisioner) checkChildless(ctx context.Context, tx pgx.Tx, name tenant.Name) error {

@@ -113,11 +113,15 @@ func TestACreationCancelledAtAnyMomentLeavesNothingOrIsFinishedByTheNext(t *test
 }
 
 func TestADeletionKilledAfterAnyStepIsFinishedByTheNext(t *testing.T) {
-	p := testenv.Provisioned(t).Provisioner
+	platform := testenv.Provisioned(t)
+	p := platform.Provisioner
 	for _, step := range provision.DeletionSteps() {
 		t.Run(step, func(t *testing.T) {
 			spec := testenv.NextSpec(t)
 			create(t, p, spec)
+			if err := asTenant(t.Context(), connect(t, platform.AppURL), spec.Name, "SELECT lo_create(0)"); err != nil {
+				t.Fatal(err)
+			}
 			if err := killedAfter(t, step).Delete(t.Context(), spec.Name); !errors.Is(err, errKilled) {
 				t.Fatalf("got %v", err)
 			}

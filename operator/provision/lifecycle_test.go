@@ -62,6 +62,35 @@ func TestATenantIsDroppedOnlyByItsPolicyAndWithoutChildren(t *testing.T) {
 	wantReason(t, p.Delete(t.Context(), spec.Name), provision.NotFound)
 }
 
+func TestWhatATenantsRoleMadeOutsideItsSchemaGoesWithIt(t *testing.T) {
+	platform := testenv.Provisioned(t)
+	p := platform.Provisioner
+	spec := testenv.NextSpec(t)
+	create(t, p, spec)
+	const makeObject = "SELECT lo_create(0)"
+	objects := `SELECT count(*) FROM pg_largeobject_metadata WHERE lomowner = (SELECT oid FROM pg_roles WHERE rolname = '` + spec.Name.Role() + `')`
+	elsewhere := testenv.Postgres(t).SuperuserURL("postgres")
+	for _, url := range []string{platform.AppURL, testenv.Postgres(t).URL(provision.AppRole, testenv.Password, "postgres")} {
+		if err := asTenant(t.Context(), connect(t, url), spec.Name, makeObject); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantReason(t, p.Delete(t.Context(), spec.Name), provision.RoleInUse)
+	if got, err := p.Show(t.Context(), spec.Name); err != nil || got.State != provision.StateActive {
+		t.Errorf("state %s, error %v", got.State, err)
+	}
+	if n := value[int](t, superuser(t), objects); n != 1 {
+		t.Errorf("%d objects are left", n)
+	}
+	exec(t, connect(t, elsewhere), spec.Name, "DROP OWNED BY {schema}")
+	if err := p.Delete(t.Context(), spec.Name); err != nil {
+		t.Fatal(err)
+	}
+	if n := value[int](t, superuser(t), `SELECT count(*) FROM pg_largeobject_metadata`); n != 0 {
+		t.Errorf("%d objects are left", n)
+	}
+}
+
 func TestARetiredTenantKeepsItsRowsAndIsAdoptedAgain(t *testing.T) {
 	platform := testenv.Provisioned(t)
 	p := platform.Provisioner

@@ -28,6 +28,7 @@ const (
 	NotFound         Reason = "NotFound"         // no such tenant
 	HasChildren      Reason = "HasChildren"      // live tenants have it as their parent
 	PolicyForbids    Reason = "PolicyForbids"    // the tenant's deletion policy forbids dropping
+	RoleInUse        Reason = "RoleInUse"        // the tenant's role has something in another database
 	Unsupported      Reason = "Unsupported"      // the server's version is out of range, or it is not set up
 )
 
