@@ -86,6 +86,9 @@ func check(c *Config) error {
 	if c.Limits.Depth < 1 || c.Limits.Depth > 1000 {
 		wrong("limits.depth", "want 1 to 1000, not %d", c.Limits.Depth)
 	}
+	if c.Limits.Connections < 1 {
+		wrong("limits.connections", "want 1 or more, not %d", c.Limits.Connections)
+	}
 	if c.Limits.RequestsPerSecond < 0 {
 		wrong("limits.requestsPerSecond", "want 0 or more, not %d", c.Limits.RequestsPerSecond)
 	}
@@ -131,6 +134,7 @@ func (c Config) ServerLimits() rpcserver.Limits {
 	return rpcserver.Limits{
 		Body: l.Body, Header: l.Header, URL: l.URL, Depth: l.Depth,
 		Time: l.Time, ReadHeader: l.ReadHeader, ReadBody: l.ReadBody, Idle: l.Idle,
+		Connections: l.Connections,
 	}
 }
 

@@ -57,7 +57,7 @@ type PageToken struct {
 	KeyFile string `doc:"file that holds pageToken.key"                                        koanf:"keyFile"`
 }
 
-// Limits bound what one request may cost.
+// Limits bound what one request may cost, and how many connections there may be.
 type Limits struct {
 	Body              int           `doc:"bytes of a request body or gRPC message"      koanf:"body"`
 	Header            int           `doc:"bytes of the request headers"                 koanf:"header"`
@@ -65,8 +65,9 @@ type Limits struct {
 	Depth             int           `doc:"levels of nesting in a JSON body"             koanf:"depth"`
 	Time              time.Duration `doc:"for handling one request"                     koanf:"time"`
 	ReadHeader        time.Duration `doc:"for receiving the request headers"            koanf:"readHeader"`
-	ReadBody          time.Duration `doc:"for receiving a whole request"                koanf:"readBody"`
+	ReadBody          time.Duration `doc:"for receiving a whole request; at the gRPC door together with limits.time" koanf:"readBody"`
 	Idle              time.Duration `doc:"of a connection between two requests"         koanf:"idle"`
+	Connections       int           `doc:"open at each door; more wait to be accepted" koanf:"connections"`
 	RequestsPerSecond int           `doc:"of a tenant without a quota of its own, on one replica; 0 for no limit" koanf:"requestsPerSecond"`
 }
 
@@ -94,6 +95,7 @@ func Default() Config {
 		Limits: Limits{
 			Body: limits.Body, Header: limits.Header, URL: limits.URL, Depth: limits.Depth,
 			Time: limits.Time, ReadHeader: limits.ReadHeader, ReadBody: limits.ReadBody, Idle: limits.Idle,
+			Connections: limits.Connections,
 		},
 		Drain: Drain{Timeout: 30 * time.Second},
 		Log:   Log{Level: "info", Format: "json"},

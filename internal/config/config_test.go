@@ -101,6 +101,7 @@ func TestAWrongConfigurationIsRefusedInASentence(t *testing.T) {
 		"no log format":                  {env: "CIRCLE15_LOG_FORMAT=xml", want: `"log.format"`},
 		"a body of no size":              {env: "CIRCLE15_LIMITS_BODY=0", want: `"limits.body"`},
 		"no depth":                       {env: "CIRCLE15_LIMITS_DEPTH=0", want: `"limits.depth"`},
+		"no connections":                 {env: "CIRCLE15_LIMITS_CONNECTIONS=0", want: `"limits.connections"`},
 		"a negative rate":                {env: "CIRCLE15_LIMITS_REQUESTS_PER_SECOND=-1", want: `"limits.requestsPerSecond"`},
 		"a file that is not there":       {env: "CIRCLE15_CONFIG=/nowhere/circle15.yaml", want: "configuration file cannot be read"},
 		"a secret file that is missing":  {env: "CIRCLE15_DATABASE_URL_FILE=/nowhere/url", want: "database.urlFile"},

@@ -2,7 +2,7 @@ package rpcserver
 
 import "time"
 
-// Limits bound what one request may cost.
+// Limits bound what one request may cost, and how many connections there may be.
 type Limits struct {
 	Body       int           // bytes of a request body or gRPC message
 	Header     int           // bytes of all request headers together
@@ -10,8 +10,10 @@ type Limits struct {
 	Depth      int           // levels of nesting in a JSON body
 	Time       time.Duration // for handling one request, unless the caller asks for less
 	ReadHeader time.Duration // for receiving the request headers
-	ReadBody   time.Duration // for receiving the whole request
+	ReadBody   time.Duration // for receiving the whole request; at the gRPC door together with Time
 	Idle       time.Duration // of a connection between two requests
+
+	Connections int // open at each door; more wait to be accepted
 }
 
 // DefaultLimits are ample for every request of the platform's clients.
@@ -25,5 +27,7 @@ func DefaultLimits() Limits {
 		ReadHeader: 5 * time.Second,
 		ReadBody:   60 * time.Second,
 		Idle:       2 * time.Minute,
+
+		Connections: 4096,
 	}
 }

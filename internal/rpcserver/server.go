@@ -149,26 +149,26 @@ func (s *Server) Listen(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	if s.listeners.http, err = listen(ctx, "the REST door", s.options.HTTP, "http"); err != nil {
+	if s.listeners.http, err = s.listen(ctx, "the REST door", s.options.HTTP, "http"); err != nil {
 		return err
 	}
-	if s.listeners.grpc, err = listen(ctx, "the gRPC door", s.options.GRPC, "grpc"); err != nil {
+	if s.listeners.grpc, err = s.listen(ctx, "the gRPC door", s.options.GRPC, "grpc"); err != nil {
 		return errors.Join(err, s.listeners.http.Close())
 	}
 	if s.admin == nil {
 		return nil
 	}
-	if s.listeners.admin, err = listen(ctx, "metrics and profiles", s.options.Admin, "admin"); err != nil {
+	if s.listeners.admin, err = s.listen(ctx, "metrics and profiles", s.options.Admin, "admin"); err != nil {
 		return errors.Join(err, s.listeners.http.Close(), s.listeners.grpc.Close())
 	}
 	return nil
 }
 
-func listen(ctx context.Context, what, address, setting string) (net.Listener, error) {
+func (s *Server) listen(ctx context.Context, what, address, setting string) (net.Listener, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	switch {
 	case err == nil:
-		return l, nil
+		return limitConnections(l.(*net.TCPListener), s.options.Limits.Connections), nil // a listener of "tcp" is one
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%s cannot listen on %s: the address is in use; stop what uses it or change the setting %q",
 			what, address, setting)
