@@ -22,28 +22,26 @@ const (
 )
 
 // authenticate verifies the bearer token and puts its principal into the context.
-func authenticate(verify Authenticator) step {
-	return func(ctx context.Context, c *call) error {
-		token, err := bearer(metadata.ValueFromIncomingContext(ctx, metadataAuthorization))
-		if err != nil {
-			return err
-		}
-		if c.principal, err = verify(ctx, token); err != nil {
+func authenticate(admit admission) step {
+	return func(ctx context.Context, c *call) (err error) {
+		if c.principal, err = admit(ctx); err != nil {
 			return err
 		}
 		return c.next(authn.With(ctx, c.principal))
 	}
 }
 
-// admission is authenticate for the REST door, which must know early whose large body it is to read.
-func admission(verify Authenticator) func(context.Context) error {
-	return func(ctx context.Context) error {
+// admission says who sends the request of the metadata in ctx. The chain asks it of every call; the doors ask it
+// earlier, of a request whose message is still to be read.
+type admission func(ctx context.Context) (authn.Principal, error)
+
+func newAdmission(verify Authenticator) admission {
+	return func(ctx context.Context) (authn.Principal, error) {
 		token, err := bearer(metadata.ValueFromIncomingContext(ctx, metadataAuthorization))
 		if err != nil {
-			return err
+			return authn.Principal{}, err
 		}
-		_, err = verify(ctx, token)
-		return err
+		return verify(ctx, token)
 	}
 }
 

@@ -34,12 +34,13 @@ type step func(ctx context.Context, c *call) error
 type call struct {
 	*method
 	door      door
-	request   proto.Message // nil for a stream, whose messages are checked as they come
+	request   proto.Message // nil for a stream, whose messages are checked as they come, and before receive
 	principal authn.Principal
 	tenant    tenant.Name // set once resolved; the steps outside of that read it when the call is done
 
-	rest   []step
-	handle func(context.Context) error
+	rest    []step
+	receive func(ctx context.Context, caller authn.Principal) error // reads request, sets handle and goes on; nil where they are there
+	handle  func(context.Context) error
 }
 
 // next runs the steps that are left and, after the last, the handler.
@@ -56,25 +57,22 @@ func (c *call) next(ctx context.Context) error {
 type chain struct {
 	methods methodTable
 	steps   []step
+	intake  *intake                   // of the gRPC door
 	check   func(proto.Message) error // the check of a stream's messages, the same that a unary call's request gets
 }
 
-// unary is the chain as gRPC's interceptor for unary calls of the door.
-func (ch *chain) unary(d door) grpc.UnaryServerInterceptor {
+// unary is the chain as gRPC's interceptor for unary calls of the REST door; those of the gRPC door are receiving.
+func (ch *chain) unary() grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-		m := ch.methods[info.FullMethod]
-		if m == nil { // health and reflection, which the server itself registers, are open to all
-			return handler(ctx, req)
-		}
 		var resp any
-		c := &call{method: m, door: d, rest: ch.steps}
+		c := &call{method: ch.methods[info.FullMethod], door: doorREST, rest: ch.steps}
 		c.request, _ = req.(proto.Message)
 		c.handle = func(ctx context.Context) (err error) {
 			resp, err = handler(ctx, req)
 			return err
 		}
 		if err := c.next(ctx); err != nil {
-			return nil, atDoor(d, err)
+			return nil, atDoor(doorREST, err)
 		}
 		return resp, nil
 	}
@@ -84,12 +82,16 @@ func (ch *chain) unary(d door) grpc.UnaryServerInterceptor {
 func (ch *chain) stream(d door) grpc.StreamServerInterceptor {
 	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 		m := ch.methods[info.FullMethod]
-		if m == nil {
+		if m == nil { // health and reflection, which the server itself registers, are open to all
 			return handler(srv, ss)
 		}
 		c := &call{method: m, door: d, rest: ch.steps}
 		c.handle = func(ctx context.Context) error {
-			return handler(srv, &checkedStream{ServerStream: ss, ctx: ctx, check: ch.check})
+			checked := &checkedStream{ServerStream: ss, ctx: ctx, receive: ss.RecvMsg, check: ch.check}
+			if d == doorGRPC {
+				checked.receive = func(m any) error { return ch.intake.receive(ctx, c.principal.Subject, ss.RecvMsg, m) }
+			}
+			return handler(srv, checked)
 		}
 		if err := c.next(ss.Context()); err != nil {
 			return atDoor(d, err)
@@ -101,14 +103,15 @@ func (ch *chain) stream(d door) grpc.StreamServerInterceptor {
 // checkedStream carries the context that the steps made and checks every message received.
 type checkedStream struct {
 	grpc.ServerStream
-	ctx   context.Context
-	check func(proto.Message) error
+	ctx     context.Context
+	receive func(message any) error
+	check   func(proto.Message) error
 }
 
 func (s *checkedStream) Context() context.Context { return s.ctx }
 
 func (s *checkedStream) RecvMsg(m any) error {
-	if err := s.ServerStream.RecvMsg(m); err != nil {
+	if err := s.receive(m); err != nil {
 		return err
 	}
 	if message, ok := m.(proto.Message); ok {

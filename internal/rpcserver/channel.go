@@ -29,7 +29,7 @@ type unaryHandler struct {
 }
 
 func newChannel(ch *chain) *channel {
-	c := &channel{unary: map[string]unaryHandler{}, chain: ch.unary(doorREST)}
+	c := &channel{unary: map[string]unaryHandler{}, chain: ch.unary()}
 	c.WithServerStreamInterceptor(joinSpan(ch.stream(doorREST)))
 	return c
 }

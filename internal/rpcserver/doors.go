@@ -19,20 +19,31 @@ import (
 
 const servingStatus = grpc_health_v1.HealthCheckResponse_SERVING
 
+// What one connection to the gRPC door may hold: messages that nobody reads yet, up to the window each. A window that gRPC
+// may widen by itself would hold up to 16 MiB a stream.
+const (
+	maxStreams       = 100      // at once, the least that RFC 9113 (6.5.2) advises
+	streamWindow     = 64 << 10 // bytes, gRPC's least; it widens for a message that is being read
+	connectionWindow = 1 << 20  // bytes on their way; what arrives widens it again
+)
+
 // newGRPCServer is the gRPC door, with health and reflection, which are open to all. Its metrics are the chain's, so
 // otelgrpc makes spans only.
 func newGRPCServer(o Options, ch *chain, healthServer *health.Server) *grpc.Server {
 	limits := o.Limits
 	options := []grpc.ServerOption{
-		grpc.UnaryInterceptor(ch.unary(doorGRPC)),
 		grpc.StreamInterceptor(ch.stream(doorGRPC)),
 		grpc.MaxRecvMsgSize(limits.Body),
 		grpc.MaxHeaderListSize(uint32(min(limits.Header, math.MaxUint32))),
-		grpc.MaxConcurrentStreams(1000),
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.InTapHandle(ch.limitStreams(limits)),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.InitialWindowSize(streamWindow),
+		grpc.InitialConnWindowSize(connectionWindow),
 		grpc.ConnectionTimeout(10 * time.Second),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
-			MaxConnectionIdle: 15 * time.Minute,
+			MaxConnectionIdle: limits.Idle,
 			// Clients of a fixed name reconnect now and then, and so find new replicas.
 			MaxConnectionAge:      30 * time.Minute,
 			MaxConnectionAgeGrace: time.Minute,
@@ -47,8 +58,8 @@ func newGRPCServer(o Options, ch *chain, healthServer *health.Server) *grpc.Serv
 		)))
 	}
 	server := grpc.NewServer(options...)
-	grpc_health_v1.RegisterHealthServer(server, healthServer)
-	reflection.RegisterV1(server)
+	grpc_health_v1.RegisterHealthServer(open{server}, healthServer)
+	reflection.RegisterV1(open{server})
 	return server
 }
 

@@ -85,16 +85,20 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("validation rules: %w", err)
 	}
-	ch := &chain{methods: methods, steps: stepsOf(o, checks, o.Logger), check: checks.Check}
+	admit := newAdmission(o.Authenticate)
+	ch := &chain{
+		methods: methods, steps: stepsOf(o, admit, checks), check: checks.Check,
+		intake: newIntake(maxArriving, maxArrivingOfCaller, maxCallsOfCaller),
+	}
 	s := &Server{options: o, health: health.NewServer()}
 	s.grpc = newGRPCServer(o, ch, s.health)
 	s.inProcess = newChannel(ch)
 	for i, desc := range recorded.descs {
-		s.grpc.RegisterService(desc, recorded.implementations[i])
+		s.grpc.RegisterService(ch.grpcDesc(desc), recorded.implementations[i])
 		s.inProcess.RegisterService(desc, recorded.implementations[i])
 		s.health.SetServingStatus(desc.ServiceName, servingStatus)
 	}
-	gateway, err := newGateway(o, recorded, s.inProcess)
+	gateway, err := newGateway(o, admit, recorded, s.inProcess)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +109,7 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-func newGateway(o Options, recorded *recorder, inProcess *channel) (*rest.Handler, error) {
+func newGateway(o Options, admit admission, recorded *recorder, inProcess *channel) (*rest.Handler, error) {
 	var services []protoreflect.ServiceDescriptor
 	for _, desc := range recorded.descs {
 		found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(desc.ServiceName))
@@ -124,7 +128,10 @@ func newGateway(o Options, recorded *recorder, inProcess *channel) (*rest.Handle
 			}
 			return nil
 		},
-		Admit:      admission(o.Authenticate),
+		Admit: func(ctx context.Context) error {
+			_, err := admit(ctx)
+			return err
+		},
 		Limits:     rest.Limits{Body: o.Limits.Body, Header: o.Limits.Header, URL: o.Limits.URL, Depth: o.Limits.Depth},
 		Logger:     o.Logger,
 		Registerer: o.Registerer,

@@ -2,7 +2,6 @@ package rpcserver
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -13,19 +12,21 @@ import (
 )
 
 // stepsOf is the chain, outermost first. Both doors and both kinds of call run it.
-func stepsOf(o Options, checks *validate.Checker, logger *slog.Logger) []step {
+func stepsOf(o Options, admit admission, checks *validate.Checker) []step {
 	steps := []step{
 		// First, so that every line that is logged from here on has the trace id. The REST door has given it already.
 		identify(),
 		// Logging and metrics see every outcome, that of a recovered panic included, so they stand outside recovery;
 		// they touch nothing of the request that could panic.
-		logCalls(logger),
+		logCalls(o.Logger),
 		countCalls(),
-		recoverPanics(logger),
+		recoverPanics(o.Logger),
+		// Outside of the time limit, which is for handling; the time for receiving is the stream's.
+		receive(admit),
 		// From here on everything costs time, also the fetching of an issuer's keys: under the deadline.
 		limitTime(o.Limits.Time),
 		// The tenant comes from the verified token, never from an unverified request.
-		authenticate(o.Authenticate),
+		authenticate(admit),
 		resolveTenant(),
 	}
 	if o.Quota != nil {
