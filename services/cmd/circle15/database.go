@@ -12,9 +12,7 @@ import (
 )
 
 func newDatabaseCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "database", Short: "Prepare a PostgreSQL cluster", Args: cobra.NoArgs}
-	cmd.AddCommand(newDatabaseBootstrapCommand())
-	return cmd
+	return group(&cobra.Command{Use: "database", Short: "Prepare a PostgreSQL cluster"}, newDatabaseBootstrapCommand())
 }
 
 func newDatabaseBootstrapCommand() *cobra.Command {

@@ -19,16 +19,13 @@ func main() {
 }
 
 func newRootCommand() *cobra.Command {
-	root := &cobra.Command{
+	return group(&cobra.Command{
 		Use:           "circle15",
 		Short:         "The service circle of a city: services, demo and tools",
 		Version:       version.Version,
 		SilenceUsage:  true, // an error is one clear sentence
 		SilenceErrors: true, // printed by main
-	}
-	root.AddCommand(
+	},
 		newServeCommand(), newDemoCommand(), newConfigCommand(), newTenantCommand(), newTokenCommand(), newIssuerCommand(),
-		newDatabaseCommand(), newCheckCommand(),
-	)
-	return root
+		newDatabaseCommand(), newCheckCommand())
 }

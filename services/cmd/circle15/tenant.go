@@ -23,29 +23,28 @@ type tenantOptions struct {
 
 func newTenantCommand() *cobra.Command {
 	var o tenantOptions
-	cmd := &cobra.Command{
+	cmd := group(&cobra.Command{
 		Use:   "tenant",
 		Short: "Create, list, show, suspend and delete tenants",
 		Long: "Work on the tenants of a database cluster without Kubernetes. The commands act as the operator does, and may be\n" +
 			"repeated: each looks at what exists and does what is missing.",
-		Args: cobra.NoArgs,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if o.output != "table" && o.output != "json" {
 				return fmt.Errorf("--output %q: want table or json", o.output)
 			}
 			return nil
 		},
-	}
+	},
+		newTenantCreateCommand(&o), newTenantListCommand(&o), newTenantShowCommand(&o), newTenantUpgradeCommand(&o),
+		newTenantDeleteCommand(&o),
+		newTenantStateCommand(&o, "suspend", "Take the tenant's role from the services; they answer 423 until it is resumed",
+			(*provision.Provisioner).Suspend),
+		newTenantStateCommand(&o, "resume", "Undo suspend", (*provision.Provisioner).Resume))
 	flags := cmd.PersistentFlags()
 	flags.StringVar(&o.databaseURL, "operator-database-url", "",
 		"database, as the operator (CIRCLE15_OPERATOR_DATABASE_URL; default the running demo's)")
 	flags.StringVar(&o.data, "data", cmp.Or(os.Getenv("CIRCLE15_DATA"), ".circle15"), "data folder of the demo (CIRCLE15_DATA)")
 	flags.StringVarP(&o.output, "output", "o", "table", "table or json")
-	cmd.AddCommand(newTenantCreateCommand(&o), newTenantListCommand(&o), newTenantShowCommand(&o), newTenantUpgradeCommand(&o),
-		newTenantDeleteCommand(&o),
-		newTenantStateCommand(&o, "suspend", "Take the tenant's role from the services; they answer 423 until it is resumed",
-			(*provision.Provisioner).Suspend),
-		newTenantStateCommand(&o, "resume", "Undo suspend", (*provision.Provisioner).Resume))
 	return cmd
 }
 
