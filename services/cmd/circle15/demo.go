@@ -33,9 +33,11 @@ func newDemoCommand() *cobra.Command {
 					return err
 				}
 			}
+			logger := demoLogger(cmd, c)
+			slog.SetDefault(logger)
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
 			defer stop()
-			return local.Run(ctx, local.Options{Config: c, Out: cmd.OutOrStdout(), Logger: demoLogger(cmd, c)})
+			return local.Run(ctx, local.Options{Config: c, Out: cmd.OutOrStdout(), Logger: logger})
 		},
 	}
 	config.AddFlags(cmd.Flags())
