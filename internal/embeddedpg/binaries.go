@@ -54,6 +54,16 @@ func Find(ctx context.Context) []Binaries {
 	return found
 }
 
+// usualPlaces are patterns of the folders in which packages put the server programs.
+var usualPlaces = []string{
+	"/usr/lib/postgresql/*/bin",
+	"/usr/pgsql-*/bin",
+	"/usr/libexec/postgresql*",
+	"/opt/homebrew/opt/postgresql@*/bin",
+	"/usr/local/opt/postgresql@*/bin",
+	"/Applications/Postgres.app/Contents/Versions/*/bin",
+}
+
 func candidateDirs(ctx context.Context) []string {
 	var dirs []string
 	if dir := os.Getenv(BinEnv); dir != "" {
@@ -68,14 +78,7 @@ func candidateDirs(ctx context.Context) []string {
 	if out, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output(); err == nil {
 		dirs = append(dirs, strings.TrimSpace(string(out)))
 	}
-	for _, pattern := range []string{
-		"/usr/lib/postgresql/*/bin",
-		"/usr/pgsql-*/bin",
-		"/usr/libexec/postgresql*",
-		"/opt/homebrew/opt/postgresql@*/bin",
-		"/usr/local/opt/postgresql@*/bin",
-		"/Applications/Postgres.app/Contents/Versions/*/bin",
-	} {
+	for _, pattern := range usualPlaces {
 		matches, _ := filepath.Glob(pattern) // the patterns are well-formed, the only error there is
 		dirs = append(dirs, matches...)
 	}
@@ -105,14 +108,22 @@ func inspect(ctx context.Context, dir string) (Binaries, error) {
 	return b, err
 }
 
-// locate chooses the programs for data of the major version; 0 is new data, for which the newest will do.
+// locate chooses the programs for data of the major version; 0 is new data, for which the newest will do. Where somebody
+// has named a folder, its programs will do or none: other ones would not be what was asked for.
 func locate(ctx context.Context, cfg Config, who account, major int) (Binaries, error) {
 	if major != 0 && (major < OldestMajor || major > NewestMajor) {
 		return Binaries{}, fmt.Errorf("the data folder %s was made by PostgreSQL %d; this program runs %d to %d",
 			cfg.Dir, major, OldestMajor, NewestMajor)
 	}
 	if cfg.BinDir != "" {
-		return locateIn(ctx, cfg, who, major)
+		return locateIn(ctx, cfg, cfg.BinDir, who, major)
+	}
+	if dir := os.Getenv(BinEnv); dir != "" {
+		b, err := locateIn(ctx, cfg, dir, who, major)
+		if err != nil {
+			return b, fmt.Errorf("the folder that %s names will not do: %w", BinEnv, err)
+		}
+		return b, nil
 	}
 	found := Find(ctx)
 	for _, b := range found {
@@ -127,15 +138,15 @@ func locate(ctx context.Context, cfg Config, who account, major int) (Binaries, 
 	return b, nil
 }
 
-func locateIn(ctx context.Context, cfg Config, who account, major int) (Binaries, error) {
-	b, err := inspect(ctx, cfg.BinDir)
+func locateIn(ctx context.Context, cfg Config, dir string, who account, major int) (Binaries, error) {
+	b, err := inspect(ctx, dir)
 	switch {
 	case err != nil:
-		return b, fmt.Errorf("no PostgreSQL in %s: %w", cfg.BinDir, err)
+		return b, fmt.Errorf("no PostgreSQL in %s: %w", dir, err)
 	case !b.supported():
-		return b, fmt.Errorf("%s holds PostgreSQL %s; this program runs %d to %d", cfg.BinDir, b.Version, OldestMajor, NewestMajor)
+		return b, fmt.Errorf("%s holds PostgreSQL %s; this program runs %d to %d", dir, b.Version, OldestMajor, NewestMajor)
 	case major != 0 && b.Major != major:
-		return b, fmt.Errorf("the data folder %s was made by PostgreSQL %d, and %s holds %s", cfg.Dir, major, cfg.BinDir, b.Version)
+		return b, fmt.Errorf("the data folder %s was made by PostgreSQL %d, and %s holds %s", cfg.Dir, major, dir, b.Version)
 	case !who.reaches(b.Dir):
 		return b, fmt.Errorf("account %s, which runs PostgreSQL for root, cannot enter %s", who.name, b.Dir)
 	}

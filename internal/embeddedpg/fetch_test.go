@@ -18,10 +18,10 @@ import (
 	"circle15.dev/internal/embeddedpg"
 )
 
-// withoutPostgreSQL hides the host's PostgreSQL: the folder named holds none.
+// withoutPostgreSQL hides the host's PostgreSQL.
 func withoutPostgreSQL(t *testing.T) embeddedpg.Config {
 	t.Helper()
-	t.Setenv(embeddedpg.BinEnv, t.TempDir())
+	embeddedpg.WithoutHost(t)
 	cfg := config(filepath.Join(t.TempDir(), "data"))
 	cfg.BinDir = ""
 	return cfg

@@ -194,11 +194,17 @@ func (f *folder) lastComplaint(offset int64) string {
 	if err != nil || int64(len(text)) < offset {
 		return ""
 	}
+	return lastComplaintIn(string(text[offset:]), "FATAL:  ", "PANIC:  ")
+}
+
+// lastComplaintIn is the message of the last line with one of the severities, empty for none.
+func lastComplaintIn(text string, severities ...string) string {
 	complaint := ""
-	for line := range strings.Lines(string(text[offset:])) {
-		for _, severity := range []string{"FATAL:  ", "PANIC:  "} {
+	for line := range strings.Lines(text) {
+		for _, severity := range severities {
 			if _, message, found := strings.Cut(line, severity); found {
 				complaint = strings.TrimSpace(message)
+				break
 			}
 		}
 	}

@@ -1,7 +1,6 @@
 package embeddedpg
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +40,7 @@ func initialize(ctx context.Context, cfg Config, f *folder, bin Binaries, who ac
 	cmd := exec.CommandContext(ctx, bin.path("initdb"), args...)
 	cmd.Dir, cmd.Env, cmd.ExtraFiles, cmd.SysProcAttr = "/", serverEnvironment(), data.files, serverAttributes(who)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("PostgreSQL's data folder could not be made: %w: %s", err, lastLine(out))
+		return fmt.Errorf("PostgreSQL's data folder could not be made: %w: %s", err, initdbComplaint(string(out)))
 	}
 	if err := os.Rename(fresh, f.data()); err != nil {
 		return fmt.Errorf("the data folder cannot be made: %w", err)
@@ -105,7 +104,12 @@ func awaitEnd(ctx context.Context, pid int, limit time.Duration) bool {
 	return true
 }
 
-func lastLine(out []byte) string {
-	lines := strings.Split(string(bytes.TrimSpace(out)), "\n")
+// initdbComplaint is why initdb failed: the last line by which it, or the server that it runs, says so, else its last line.
+// The lines after that tell of the tidying up.
+func initdbComplaint(out string) string {
+	if complaint := lastComplaintIn(out, "error: ", "FATAL:  ", "PANIC:  "); complaint != "" {
+		return complaint
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
 	return strings.TrimSpace(lines[len(lines)-1])
 }

@@ -217,6 +217,54 @@ func TestAWrongSettingIsReportedInTheServersWords(t *testing.T) {
 	wantError(t, cfg, "max_connections")
 }
 
+func TestAFailedInitdbIsReportedWithItsReason(t *testing.T) {
+	for name, tt := range map[string]struct{ says, want string }{
+		"the server's": {
+			"performing post-bootstrap initialization ... 2026-01-01 00:00:00.000 UTC [7] FATAL:  could not extend file: No space left on device\n" +
+				"child process exited with exit code 1\ninitdb: removing contents of data directory",
+			"could not extend file: No space left on device",
+		},
+		"its own":    {"initdb: error: could not create directory: Permission denied\ninitdb: hint: try another", "could not create directory: Permission denied"},
+		"an unknown": {"something\nSegmentation fault", ": Segmentation fault"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := config(t.TempDir())
+			cfg.BinDir = programs(t, "15.18", tt.says)
+			wantError(t, cfg, tt.want)
+		})
+	}
+}
+
+func TestANamedFolderOfProgramsIsUsedOrRefused(t *testing.T) {
+	for name, tt := range map[string]struct{ dir, want string }{
+		"no such folder": {filepath.Join(t.TempDir(), "none"), "no PostgreSQL in"},
+		"too old":        {programs(t, "14.20", ""), "holds PostgreSQL 14.20; this program runs 15 to 18"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(embeddedpg.BinEnv, tt.dir)
+			cfg := config(t.TempDir())
+			cfg.BinDir, cfg.CacheDir = "", t.TempDir()
+			wantError(t, cfg, "the folder that CIRCLE15_POSTGRES_BIN names will not do: ")
+			wantError(t, cfg, tt.want)
+		})
+	}
+}
+
+// programs is a folder of programs that tell the version, of which initdb says something and fails.
+func programs(t *testing.T, version, says string) string {
+	t.Helper()
+	dir := openFolder(t)
+	for program, script := range map[string]string{
+		"postgres": "echo 'postgres (PostgreSQL) " + version + "'",
+		"initdb":   "cat >&2 <<'end'\n" + says + "\nend\nexit 1",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, program), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil { //nolint:gosec // a program
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
 func freePort(t *testing.T) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
