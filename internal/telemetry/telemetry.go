@@ -5,6 +5,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/metric"
@@ -91,14 +94,31 @@ func (t *Telemetry) setupMetrics(about *resource.Resource) error {
 // setupTraces exports spans over OTLP. A collector that is away costs spans, never requests. Which spans are kept is
 // OTEL_TRACES_SAMPLER's to say.
 func (t *Telemetry) setupTraces(ctx context.Context, about *resource.Resource) error {
-	exporter, err := otlptracegrpc.New(ctx)
+	exporter, err := newExporter(ctx, os.Getenv)
 	if err != nil {
-		return fmt.Errorf("traces: %w", err)
+		return err
 	}
 	provider := trace.NewTracerProvider(trace.WithBatcher(exporter), trace.WithResource(about))
 	otel.SetTracerProvider(provider)
 	t.stops = append(t.stops, provider.Shutdown)
 	return nil
+}
+
+// newExporter speaks OTLP by the protocol that the environment names; without one, gRPC. A value that stands for
+// another exporter or protocol is refused: its collector would not understand ours.
+func newExporter(ctx context.Context, getenv func(string) string) (*otlptrace.Exporter, error) {
+	if exporter := cmp.Or(getenv("OTEL_TRACES_EXPORTER"), "otlp"); exporter != "otlp" {
+		return nil, fmt.Errorf("OTEL_TRACES_EXPORTER is %q: want otlp or none", exporter)
+	}
+	const general, ofTraces = "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
+	switch protocol := cmp.Or(getenv(ofTraces), getenv(general), "grpc"); protocol {
+	case "grpc":
+		return otlptracegrpc.New(ctx)
+	case "http/protobuf":
+		return otlptracehttp.New(ctx)
+	default:
+		return nil, fmt.Errorf("%s or %s is %q: want grpc or http/protobuf", ofTraces, general, protocol)
+	}
 }
 
 // shutdownLimit bounds the sending of the last spans.

@@ -9,14 +9,15 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/trace"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"circle15.dev/internal/telemetry"
 	"circle15.dev/internal/tenant"
@@ -45,18 +46,40 @@ func (r *receiver) Export(_ context.Context, request *collector.ExportTraceServi
 	return &collector.ExportTraceServiceResponse{}, nil
 }
 
-func startReceiver(t *testing.T) (*receiver, string) {
+// listenGRPC lets the receiver take OTLP over gRPC at the URL that it returns.
+func (r *receiver) listenGRPC(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &receiver{spans: make(chan string, 10)}
 	server := grpc.NewServer()
 	collector.RegisterTraceServiceServer(server, r)
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(server.Stop)
-	return r, "http://" + l.Addr().String()
+	return "http://" + l.Addr().String()
+}
+
+// listenHTTP lets the receiver take OTLP over HTTP at the URL that it returns.
+func (r *receiver) listenHTTP(t *testing.T) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/traces", func(w http.ResponseWriter, request *http.Request) {
+		var spans collector.ExportTraceServiceRequest
+		body, err := io.ReadAll(request.Body)
+		if err == nil {
+			err = proto.Unmarshal(body, &spans)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		_, _ = r.Export(request.Context(), &spans) // never fails
+		w.Header().Set("Content-Type", "application/x-protobuf")
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server.URL
 }
 
 func setUp(t *testing.T) *telemetry.Telemetry {
@@ -73,25 +96,56 @@ func setUp(t *testing.T) *telemetry.Telemetry {
 	return tel
 }
 
-func TestSpansAreExportedToTheEndpointOfTheEnvironment(t *testing.T) {
-	r, endpoint := startReceiver(t)
-	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
-	tel := setUp(t)
-	if !tel.Tracing {
-		t.Fatal("no tracing")
+func TestSpansAreExportedToTheEndpointOfTheEnvironmentByItsProtocol(t *testing.T) {
+	for name, tt := range map[string]struct {
+		listen func(*receiver, *testing.T) string
+		env    map[string]string
+	}{
+		"none named":       {(*receiver).listenGRPC, nil},
+		"gRPC":             {(*receiver).listenGRPC, map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}},
+		"HTTP":             {(*receiver).listenHTTP, map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}},
+		"HTTP, for traces": {(*receiver).listenHTTP, map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &receiver{spans: make(chan string, 10)}
+			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", tt.listen(r, t))
+			for key, value := range tt.env {
+				t.Setenv(key, value)
+			}
+			tel := setUp(t)
+			if !tel.Tracing {
+				t.Fatal("no tracing")
+			}
+			_, span := otel.Tracer("test").Start(t.Context(), "work")
+			span.End()
+			if err := tel.Shutdown(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case got := <-r.spans:
+				if got != "circle15: work" {
+					t.Errorf("got %q", got)
+				}
+			default:
+				t.Error("no span has come by the end of the shutdown")
+			}
+		})
 	}
-	_, span := otel.Tracer("test").Start(t.Context(), "work")
-	span.End()
-	if err := tel.Shutdown(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case got := <-r.spans:
-		if got != "circle15: work" {
-			t.Errorf("got %q", got)
-		}
-	case <-time.After(10 * time.Second):
-		t.Error("no span came in 10 s")
+}
+
+func TestAnExporterOrProtocolThatIsNotSpokenIsRefusedInASentence(t *testing.T) {
+	for variable, value := range map[string]string{
+		"OTEL_TRACES_EXPORTER": "zipkin", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http",
+	} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+			t.Setenv(variable, value)
+			_, err := telemetry.Setup(t.Context(), "test", slog.New(slog.DiscardHandler))
+			if err == nil || !strings.Contains(err.Error(), variable) || !strings.Contains(err.Error(), strconv.Quote(value)) ||
+				strings.Contains(err.Error(), "\n") {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
 
