@@ -81,7 +81,10 @@ func tracingWanted(getenv func(string) string) bool {
 }
 
 func (t *Telemetry) setupMetrics(about *resource.Resource) error {
-	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(t.Registry), otelprometheus.WithoutTargetInfo())
+	// The names say whose metrics they are: labels of the instrumentation scope would only repeat it in every series.
+	exporter, err := otelprometheus.New(
+		otelprometheus.WithRegisterer(t.Registry), otelprometheus.WithoutTargetInfo(), otelprometheus.WithoutScopeInfo(),
+	)
 	if err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}

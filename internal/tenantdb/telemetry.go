@@ -85,12 +85,12 @@ func observe(db *DB) (metric.Registration, error) {
 	var observers []func(metric.Observer, Stats, metric.ObserveOption)
 	var instruments []metric.Observable
 	var failures []error
-	gauge := func(name, unit, description string, value func(Stats) int64) {
+	gauge := func(name, unit, description string, value func(Stats) int) {
 		g, err := meter.Int64ObservableGauge("circle15.tenantdb."+name, metric.WithUnit(unit), metric.WithDescription(description))
 		failures = append(failures, err)
 		instruments = append(instruments, g)
 		observers = append(observers, func(o metric.Observer, s Stats, label metric.ObserveOption) {
-			o.ObserveInt64(g, value(s), label)
+			o.ObserveInt64(g, int64(value(s)), label)
 		})
 	}
 	counter := func(name, unit, description string, value func(Stats) int64) {
@@ -101,14 +101,22 @@ func observe(db *DB) (metric.Registration, error) {
 			o.ObserveInt64(c, value(s), label)
 		})
 	}
-	gauge("connections.open", "{connection}", "Connections to the cluster.", func(s Stats) int64 { return int64(s.Open) })
-	gauge("connections.busy", "{connection}", "Connections in use.", func(s Stats) int64 { return int64(s.Busy) })
-	gauge("requests.waiting", "{request}", "Requests that wait for a connection.", func(s Stats) int64 { return int64(s.Waiting) })
-	gauge("tenants.at_home", "{tenant}", "Tenants that connections have served.", func(s Stats) int64 { return int64(s.Tenants) })
-	counter("acquired", "{request}", "Requests that got a connection.", func(s Stats) int64 { return s.Acquired })
-	counter("waited", "{request}", "Requests that had to wait for a connection.", func(s Stats) int64 { return s.Waited })
-	counter("waited.time", "us", "Time requests waited for a connection.", func(s Stats) int64 { return int64(s.WaitSeconds * 1e6) })
-	counter("foreign", "{request}", "Times a connection away from a tenant's home served it first.", func(s Stats) int64 { return s.Foreign })
+	seconds := func(name, description string, value func(Stats) float64) {
+		c, err := meter.Float64ObservableCounter("circle15.tenantdb."+name, metric.WithUnit("s"), metric.WithDescription(description))
+		failures = append(failures, err)
+		instruments = append(instruments, c)
+		observers = append(observers, func(o metric.Observer, s Stats, label metric.ObserveOption) {
+			o.ObserveFloat64(c, value(s), label)
+		})
+	}
+	gauge("connections.open", "{connection}", "Connections to the cluster.", func(s Stats) int { return s.Open })
+	gauge("connections.busy", "{connection}", "Connections in use.", func(s Stats) int { return s.Busy })
+	gauge("requests.waiting", "{request}", "Requests that wait for a connection.", func(s Stats) int { return s.Waiting })
+	gauge("tenants.at_home", "{tenant}", "Tenants that connections have served.", func(s Stats) int { return s.Tenants })
+	counter("requests.connected", "{request}", "Requests that got a connection.", func(s Stats) int64 { return s.Acquired })
+	counter("requests.waited", "{request}", "Requests that had to wait for a connection.", func(s Stats) int64 { return s.Waited })
+	seconds("requests.wait_time", "Time that requests waited for a connection, in all.", func(s Stats) float64 { return s.WaitSeconds })
+	counter("connections.lent", "{connection}", "Times a connection away from a tenant's home served it first.", func(s Stats) int64 { return s.Foreign })
 	counter("connections.opened", "{connection}", "Connections opened.", func(s Stats) int64 { return s.Opened })
 	counter("connections.recycled", "{connection}", "Connections replaced by the rules.", func(s Stats) int64 { return s.Recycled })
 	counter("connections.discarded", "{connection}", "Connections closed as unclear.", func(s Stats) int64 { return s.Discarded })

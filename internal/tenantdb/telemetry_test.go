@@ -95,6 +95,10 @@ func TestMetricsHaveTheClusterAsTheirOnlyLabel(t *testing.T) {
 				points = data.DataPoints
 			case metricdata.Sum[int64]:
 				points = data.DataPoints
+			case metricdata.Sum[float64]: // of seconds
+				for _, p := range data.DataPoints {
+					points = append(points, metricdata.DataPoint[int64]{Attributes: p.Attributes})
+				}
 			}
 			if len(points) != 1 || !points[0].Attributes.Equals(&want) {
 				t.Errorf("%s: %+v, want one point of the cluster", m.Name, points)
@@ -103,7 +107,7 @@ func TestMetricsHaveTheClusterAsTheirOnlyLabel(t *testing.T) {
 			values[m.Name] = points[0].Value
 		}
 	}
-	if values["circle15.tenantdb.connections.open"] != 1 || values["circle15.tenantdb.acquired"] != 1 {
+	if values["circle15.tenantdb.connections.open"] != 1 || values["circle15.tenantdb.requests.connected"] != 1 {
 		t.Errorf("metrics %v, want one connection and one request", values)
 	}
 }

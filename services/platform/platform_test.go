@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
 	"circle15.dev/internal/config"
 	"circle15.dev/internal/issuer"
 	"circle15.dev/internal/tenant"
@@ -133,6 +135,27 @@ func TestAMetricHasNoTenantAndNoUser(t *testing.T) {
 		if strings.Contains(body, private) {
 			t.Errorf("the metrics hold %s", private)
 		}
+	}
+}
+
+func TestEveryMetricIsNamedAndLabelledAsPrometheusHasIt(t *testing.T) {
+	name := administered(t)
+	p := start(t)
+	p.get(p.HTTPAddr(), "/v1/stations", "admin", name)
+	_, body := p.get(p.AdminAddr(), "/metrics", "")
+	problems, err := promlint.New(strings.NewReader(body)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, problem := range problems {
+		t.Errorf("%s: %s", problem.Metric, problem.Text)
+	}
+	if strings.Contains(body, "otel_scope") {
+		t.Error("a series has labels of the instrumentation scope")
+	}
+	const wait = `circle15_tenantdb_requests_wait_time_seconds_total{cluster="default"}`
+	if !strings.Contains(body, wait) {
+		t.Errorf("the page has no %s", wait)
 	}
 }
 
