@@ -17,7 +17,7 @@ import (
 type Measure string
 
 // The measures of service_facts. The last three below are stocks: they are appended with +1 when the thing comes into
-// being and -1 when it ends, and are summed up to a day. The others are flows, summed over a period.
+// being and -1 on the day after its last, and are summed up to a day. The others are flows, summed over a period.
 const (
 	HomeVisit   Measure = "home_visit"   // 户次: a completed visit at home
 	Case        Measure = "case"         // 个: a case opened
@@ -73,7 +73,7 @@ type Fact struct {
 	Household  *uuid.UUID
 	Resident   *uuid.UUID
 	Domain     string // service domain code; empty for what belongs to none
-	Amount     int32  // in the measure's unit; positive, except that a stock that ends counts -1
+	Amount     int32  // in the measure's unit; positive, except that a stock that has ended counts -1
 	SourceType string // the collection of the source row: one of the Source constants
 	SourceID   uuid.UUID
 }

@@ -323,7 +323,7 @@ func thePeriodIsInclusive(t *testing.T, bureau caller) {
 	if before, after := visits("2021-01-01", "2021-04-30"), visits("2021-10-02", "2021-12-31"); before+after != 0 {
 		t.Errorf("%d home visits before the period, %d after it", before, after)
 	}
-	if m := summary(t, bureau, &reportingv1.GetWorkSummaryRequest{From: "2021-07-05", To: "2021-08-30"}).GetTotal(); m.GetVolunteerTeams() != 22 {
+	if m := summary(t, bureau, &reportingv1.GetWorkSummaryRequest{From: "2021-07-05", To: "2021-08-31"}).GetTotal(); m.GetVolunteerTeams() != 22 {
 		t.Errorf("%d teams in the summer holidays, when the students' team served", m.GetVolunteerTeams())
 	}
 }

@@ -234,10 +234,10 @@ func TestANeedIsMetExactlyWhileItHasADay(t *testing.T) {
 	})
 }
 
-func TestAStockAddsUpToNothingOnceItEnds(t *testing.T) {
+func TestAStockCountsOnItsLastDayAndAddsUpToNothingAfter(t *testing.T) {
 	end := day("2022-03-01")
 	fs := stock(facts.Fact{Measure: facts.Stations, Station: uuid.Nil}, period{day("2021-05-01"), &end})
-	if len(fs) != 2 || fs[0].Amount+fs[1].Amount != 0 || !fs[1].Date.Equal(end) {
+	if len(fs) != 2 || fs[0].Amount+fs[1].Amount != 0 || !fs[1].Date.Equal(day("2022-03-02")) {
 		t.Errorf("%+v", fs)
 	}
 	if fs := stock(facts.Fact{}, period{first: day("2021-05-01")}); len(fs) != 1 || fs[0].Amount != 1 {

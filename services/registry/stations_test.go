@@ -42,7 +42,7 @@ func TestAStationIsCountedFromItsFirstDayToItsLast(t *testing.T) {
 	must[*registryv1.Station](t)(e.closeStation(s.GetId(), "2022-06-30"))
 	undone := opened
 	undone.Amount, undone.Reversal = -1, true
-	closed := fact{Measure: "stations", Date: "2022-06-30", Station: s.GetId(), Amount: -1}
+	closed := fact{Measure: "stations", Date: "2022-07-01", Station: s.GetId(), Amount: -1}
 	if diff := cmp.Diff([]fact{opened, undone, opened, closed}, e.facts(s.GetId())); diff != "" {
 		t.Fatalf("after closing: %s", diff)
 	}

@@ -47,7 +47,7 @@ func TestATeamIsCountedUntilItIsDissolved(t *testing.T) {
 	must[*registryv1.Volunteer](t)(e.UpdateVolunteer(e.admin(), withdraw))
 	must[*registryv1.VolunteerTeam](t)(e.UpdateVolunteerTeam(e.admin(), dissolve))
 	dissolved := founded
-	dissolved.Date, dissolved.Amount = "2022-06-30", -1
+	dissolved.Date, dissolved.Amount = "2022-07-01", -1
 	if diff := cmp.Diff([]fact{founded, undone(founded), founded, dissolved}, e.facts(team.GetId())); diff != "" {
 		t.Errorf("dissolved: %s", diff)
 	}
@@ -80,7 +80,7 @@ func TestAVolunteerIsCountedAtTheStationOfTheTeam(t *testing.T) {
 	there.Station = other.GetId()
 	update("a team of another station", &registryv1.Volunteer{TeamId: elsewhere.GetId()}, undone(registered), there)
 	left := there
-	left.Date, left.Amount = "2022-01-31", -1
+	left.Date, left.Amount = "2022-02-01", -1
 	update("withdrawn", &registryv1.Volunteer{WithdrawnDate: "2022-01-31"}, undone(there), there, left)
 }
 

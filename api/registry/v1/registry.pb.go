@@ -300,7 +300,7 @@ type Station struct {
 	Phone        string `protobuf:"bytes,5,opt,name=phone,proto3" json:"phone,omitempty"`
 	// First day of operation, YYYY-MM-DD.
 	OpenedDate string `protobuf:"bytes,6,opt,name=opened_date,json=openedDate,proto3" json:"opened_date,omitempty"`
-	// Last day of operation.
+	// Last day of operation, on which the station still counts. It may be planned.
 	ClosedDate string `protobuf:"bytes,7,opt,name=closed_date,json=closedDate,proto3" json:"closed_date,omitempty"`
 	// Opaque revision; send it back in If-Match (RFC 9110) or in this field to refuse a lost update.
 	Etag          string                 `protobuf:"bytes,8,opt,name=etag,proto3" json:"etag,omitempty"`
@@ -1386,13 +1386,14 @@ func (x *ServiceFile) GetUpdateTime() *timestamppb.Timestamp {
 
 // A volunteer team (志愿服务团队) of a station.
 type VolunteerTeam struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	StationId     string                 `protobuf:"bytes,2,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
-	DisplayName   string                 `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	Domain        string                 `protobuf:"bytes,4,opt,name=domain,proto3" json:"domain,omitempty"`
-	FoundedDate   string                 `protobuf:"bytes,5,opt,name=founded_date,json=foundedDate,proto3" json:"founded_date,omitempty"`
-	DissolvedDate string                 `protobuf:"bytes,6,opt,name=dissolved_date,json=dissolvedDate,proto3" json:"dissolved_date,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	StationId   string                 `protobuf:"bytes,2,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
+	DisplayName string                 `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	Domain      string                 `protobuf:"bytes,4,opt,name=domain,proto3" json:"domain,omitempty"`
+	FoundedDate string                 `protobuf:"bytes,5,opt,name=founded_date,json=foundedDate,proto3" json:"founded_date,omitempty"`
+	// Last day of the team, on which it still counts. It may be planned.
+	DissolvedDate string `protobuf:"bytes,6,opt,name=dissolved_date,json=dissolvedDate,proto3" json:"dissolved_date,omitempty"`
 	// Opaque revision; send it back in If-Match (RFC 9110) or in this field to refuse a lost update.
 	Etag          string                 `protobuf:"bytes,7,opt,name=etag,proto3" json:"etag,omitempty"`
 	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -1507,7 +1508,8 @@ type Volunteer struct {
 	Phone                string   `protobuf:"bytes,7,opt,name=phone,proto3" json:"phone,omitempty"`
 	Skills               []string `protobuf:"bytes,8,rep,name=skills,proto3" json:"skills,omitempty"`
 	RegisteredDate       string   `protobuf:"bytes,9,opt,name=registered_date,json=registeredDate,proto3" json:"registered_date,omitempty"`
-	WithdrawnDate        string   `protobuf:"bytes,10,opt,name=withdrawn_date,json=withdrawnDate,proto3" json:"withdrawn_date,omitempty"`
+	// Last day as a volunteer, on which the person still counts. It may be planned.
+	WithdrawnDate string `protobuf:"bytes,10,opt,name=withdrawn_date,json=withdrawnDate,proto3" json:"withdrawn_date,omitempty"`
 	// Opaque revision; send it back in If-Match (RFC 9110) or in this field to refuse a lost update.
 	Etag          string                 `protobuf:"bytes,11,opt,name=etag,proto3" json:"etag,omitempty"`
 	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`

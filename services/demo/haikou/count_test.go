@@ -286,14 +286,16 @@ func (l *ledger) count(station string) figures {
 	in := func(of, date string) bool {
 		return (station == "" || of == station) && "2021-05-01" <= date && date <= "2021-10-01"
 	}
+	// What ends on the last day of the period is in being on it.
+	gone := func(of, last string) bool { return in(of, last) && last < "2021-10-01" }
 	for _, s := range l.stations {
 		f.Stations += one(in(s.GetId(), s.GetOpenedDate()))
 	}
 	for _, team := range l.teams {
-		f.VolunteerTeams += one(in(team.GetStationId(), team.GetFoundedDate())) - one(in(team.GetStationId(), team.GetDissolvedDate()))
+		f.VolunteerTeams += one(in(team.GetStationId(), team.GetFoundedDate())) - one(gone(team.GetStationId(), team.GetDissolvedDate()))
 	}
 	for _, v := range l.volunteers {
-		f.Volunteers += one(in(v.GetStationId(), v.GetRegisteredDate())) - one(in(v.GetStationId(), v.GetWithdrawnDate()))
+		f.Volunteers += one(in(v.GetStationId(), v.GetRegisteredDate())) - one(gone(v.GetStationId(), v.GetWithdrawnDate()))
 	}
 	visited := map[string]bool{}
 	for _, v := range l.visits {
