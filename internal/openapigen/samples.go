@@ -130,7 +130,7 @@ var texts = map[string]string{
 // unusual are the fields that the examples leave out: those that stand for a special case or exclude another field.
 var unusual = []string{
 	"Resident.no_identity_reason", "Resident.disability_type", "Resident.disability_degree", "Resident.guardian",
-	"Need.void_reason", "Need.reopen_reason", "ServiceFile.void_reason",
+	"Need.void_reason", "Need.reopen_reason", "ServiceFile.void_reason", "VolunteerTeam.void_reason", "Volunteer.void_reason",
 	"Visit.void_reason", "Visit.follow_up_of", "Case.void_reason", "Activity.void_reason",
 	"SyncResult.error",
 }

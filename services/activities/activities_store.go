@@ -55,7 +55,8 @@ var (
 			revision = a.revision + 1, update_time = now()
 		WHERE a.id = $1 RETURNING ` + activityColumns)
 
-	stationVolunteers = tenantdb.SQL(`SELECT id FROM {tenant}.volunteers WHERE id = ANY($1) AND station_id = $2`)
+	stationVolunteers = tenantdb.SQL(`SELECT id FROM {tenant}.volunteers
+		WHERE id = ANY($1) AND station_id = $2 AND state <> 'VOID'`)
 )
 
 // lockedActivity reads an activity of the data scope and keeps others from changing it until the end of the transaction.

@@ -149,6 +149,10 @@ var samples = map[string]sample{
 		}
 	}),
 
+	"registry.VoidVolunteerTeam": about(func(s *place) *registryv1.VoidVolunteerTeamRequest {
+		return &registryv1.VoidVolunteerTeamRequest{Id: s.voidedTeam, Reason: "误"}
+	}),
+
 	"registry.CreateVolunteer": about((*place).newVolunteer),
 	"registry.GetVolunteer": about(func(s *place) *registryv1.GetVolunteerRequest {
 		return &registryv1.GetVolunteerRequest{Id: s.volunteer}
@@ -162,6 +166,9 @@ var samples = map[string]sample{
 		return &registryv1.UpdateVolunteerRequest{
 			Volunteer: &registryv1.Volunteer{Id: s.volunteer, Phone: s.fresh("0898")}, UpdateMask: mask("phone"),
 		}
+	}),
+	"registry.VoidVolunteer": about(func(s *place) *registryv1.VoidVolunteerRequest {
+		return &registryv1.VoidVolunteerRequest{Id: s.voidedVolunteer, Reason: "误"}
 	}),
 	"registry.GetStandards": anywhere(func(*place) *registryv1.GetStandardsRequest { return &registryv1.GetStandardsRequest{} }),
 

@@ -32,7 +32,8 @@ type place struct {
 
 	station, staff, community, household, resident string
 	need, metNeed, voidedNeed                      string
-	file, voidedFile, team, volunteer              string
+	file, voidedFile, team, voidedTeam             string
+	volunteer, voidedVolunteer                     string
 	intakeCase, evaluatedCase, closedCase          string
 	voidedCase, referral                           string
 	plannedVisit, cancelledVisit, completedVisit   string
@@ -136,8 +137,8 @@ func (s *place) register(t *testing.T, township string) {
 	s.need, s.metNeed, s.voidedNeed = s.make(t, s.newNeed()), s.make(t, s.newNeed()), s.make(t, s.newNeed())
 	s.make(t, &registryv1.MeetNeedRequest{Id: s.metNeed, MetDate: workDay, Outcome: "好"})
 	s.file, s.voidedFile = s.make(t, s.newFile(t)), s.make(t, s.newFile(t))
-	s.team = s.make(t, s.newTeam())
-	s.volunteer = s.make(t, s.newVolunteer())
+	s.team, s.voidedTeam = s.make(t, s.newTeam()), s.make(t, s.newTeam())
+	s.volunteer, s.voidedVolunteer = s.make(t, s.newVolunteer()), s.make(t, s.newVolunteer())
 }
 
 func (s *place) work(t *testing.T) {

@@ -21,6 +21,9 @@ var (
 	bases      = enumText[registryv1.LegalBasis]{"LEGAL_BASIS_"}
 	needStates = enumText[registryv1.NeedState]{"NEED_STATE_"}
 	fileStates = enumText[registryv1.ServiceFileState]{"SERVICE_FILE_STATE_"}
+	teamStates = enumText[registryv1.VolunteerTeamState]{"VOLUNTEER_TEAM_STATE_"}
+
+	volunteerStates = enumText[registryv1.VolunteerState]{"VOLUNTEER_STATE_"}
 )
 
 func (t enumText[E]) text(value E) string {

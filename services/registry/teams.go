@@ -9,12 +9,19 @@ import (
 	registryv1 "circle15.dev/api/registry/v1"
 	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/civildate"
+	"circle15.dev/internal/etag"
 	"circle15.dev/internal/facts"
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/standards"
 	"circle15.dev/internal/tenantdb"
 	"circle15.dev/internal/write"
 	"circle15.dev/services/internal/refs"
+)
+
+// The states of a team and of a volunteer.
+const (
+	volunteeringActive = "ACTIVE"
+	volunteeringVoid   = "VOID"
 )
 
 // CreateVolunteerTeam founds a volunteer team (志愿服务团队) of a station and counts it from its first day.
@@ -75,6 +82,9 @@ func (s *Service) UpdateVolunteerTeam(
 		if err := change(ctx, "volunteerTeam", merged, req.GetVolunteerTeam(), req.GetUpdateMask(), old.Revision); err != nil {
 			return nil, err
 		}
+		if old.State == volunteeringVoid {
+			return nil, apierr.New(apierr.Conflict, "the volunteer team is void")
+		}
 		team, err := readTeam(ctx, old.ID, merged)
 		if err != nil {
 			return nil, err
@@ -95,6 +105,39 @@ func (s *Service) UpdateVolunteerTeam(
 	})
 }
 
+// VoidVolunteerTeam takes a team back, and with it its figure. A team that anybody is a volunteer of was not recorded by
+// mistake.
+func (s *Service) VoidVolunteerTeam(ctx context.Context, req *registryv1.VoidVolunteerTeamRequest) (*registryv1.VolunteerTeam, error) {
+	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.VolunteerTeam, error) {
+		team, err := find(ctx, tx, "id", "volunteer team", req.GetId(), scanTeam, lockTeam)
+		if err != nil {
+			return nil, err
+		}
+		if err := etag.Match(ctx, "etag", req.GetEtag(), team.Revision); err != nil {
+			return nil, err
+		}
+		if team.State == volunteeringVoid {
+			return nil, apierr.New(apierr.Conflict, "the volunteer team is void already")
+		}
+		members, err := tenantdb.One(ctx, tx, pgx.RowTo[int64], countVolunteersAfter, team.ID, nil)
+		if err != nil {
+			return nil, err
+		}
+		if members > 0 {
+			return nil, apierr.New(apierr.Conflict, "the team has %d volunteers; move or void them first", members)
+		}
+		team.State, team.VoidReason = volunteeringVoid, req.GetReason()
+		row, err := team.update(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		if err := facts.Reverse(ctx, tx, facts.SourceVolunteerTeams, row.ID); err != nil {
+			return nil, err
+		}
+		return row.toProto(), nil
+	})
+}
+
 // readTeam reads the message and checks what needs no database. The station is resolved by the caller.
 func readTeam(ctx context.Context, id uuid.UUID, m *registryv1.VolunteerTeam) (*teamRow, error) {
 	being, err := parsePastPeriod("volunteerTeam.foundedDate", m.GetFoundedDate(), "volunteerTeam.dissolvedDate", m.GetDissolvedDate())
@@ -108,6 +151,7 @@ func readTeam(ctx context.Context, id uuid.UUID, m *registryv1.VolunteerTeam) (*
 	}
 	return &teamRow{
 		ID: id, DisplayName: m.GetDisplayName(), Domain: m.GetDomain(), FoundedDate: being.first, DissolvedDate: being.last,
+		State: volunteeringActive,
 	}, nil
 }
 

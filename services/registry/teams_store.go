@@ -20,11 +20,13 @@ type teamRow struct {
 	DisplayName, Domain    string
 	FoundedDate            time.Time
 	DissolvedDate          *time.Time
+	State, VoidReason      string
 	Revision               int32
 	CreateTime, UpdateTime time.Time
 }
 
-const teamColumns = `id, station_id, display_name, domain, founded_date, dissolved_date, revision, create_time, update_time`
+const teamColumns = `id, station_id, display_name, domain, founded_date, dissolved_date, state, void_reason, revision,
+	create_time, update_time`
 
 var (
 	selectTeam = tenantdb.SQL(`SELECT ` + teamColumns + ` FROM {tenant}.volunteer_teams WHERE ` + inScope)
@@ -42,11 +44,12 @@ var (
 		VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING ` + teamColumns)
 
 	updateTeam = tenantdb.SQL(`UPDATE {tenant}.volunteer_teams SET display_name = $2, domain = $3, dissolved_date = $4,
-			revision = revision + 1, update_time = now()
+			state = $5, void_reason = $6, revision = revision + 1, update_time = now()
 		WHERE id = $1 RETURNING ` + teamColumns)
 
+	// Those who stay beyond the day, or all for NULL.
 	countVolunteersAfter = tenantdb.SQL(`SELECT count(*) FROM {tenant}.volunteers
-		WHERE team_id = $1 AND (withdrawn_date IS NULL OR withdrawn_date > $2)`)
+		WHERE team_id = $1 AND state <> 'VOID' AND (withdrawn_date IS NULL OR $2::date IS NULL OR withdrawn_date > $2)`)
 
 	scanTeam = pgx.RowToAddrOfStructByPos[teamRow]
 
@@ -61,6 +64,7 @@ func (r *teamRow) toProto() *registryv1.VolunteerTeam {
 	return &registryv1.VolunteerTeam{
 		Id: r.ID.String(), StationId: r.StationID.String(), DisplayName: r.DisplayName, Domain: r.Domain,
 		FoundedDate: civildate.Format(r.FoundedDate), DissolvedDate: civildate.FormatOptional(r.DissolvedDate),
+		State: teamStates.value(r.State), VoidReason: r.VoidReason,
 		Etag: etag.Of(r.Revision), CreateTime: timestamppb.New(r.CreateTime), UpdateTime: timestamppb.New(r.UpdateTime),
 	}
 }
@@ -72,5 +76,5 @@ func (r *teamRow) insert(ctx context.Context, tx *tenantdb.Tx) (*teamRow, error)
 }
 
 func (r *teamRow) update(ctx context.Context, tx *tenantdb.Tx) (*teamRow, error) {
-	return tenantdb.One(ctx, tx, scanTeam, updateTeam, r.ID, r.DisplayName, r.Domain, r.DissolvedDate)
+	return tenantdb.One(ctx, tx, scanTeam, updateTeam, r.ID, r.DisplayName, r.Domain, r.DissolvedDate, r.State, r.VoidReason)
 }

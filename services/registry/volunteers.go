@@ -11,6 +11,7 @@ import (
 	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/authz"
 	"circle15.dev/internal/civildate"
+	"circle15.dev/internal/etag"
 	"circle15.dev/internal/facts"
 	"circle15.dev/internal/idnumber"
 	"circle15.dev/internal/ids"
@@ -72,6 +73,9 @@ func (s *Service) UpdateVolunteer(ctx context.Context, req *registryv1.UpdateVol
 		if err := change(ctx, "volunteer", merged, req.GetVolunteer(), req.GetUpdateMask(), old.Revision); err != nil {
 			return nil, err
 		}
+		if old.State == volunteeringVoid {
+			return nil, apierr.New(apierr.Conflict, "the volunteer is void")
+		}
 		volunteer, err := readVolunteer(old.ID, merged)
 		if err != nil {
 			return nil, err
@@ -92,6 +96,31 @@ func (s *Service) UpdateVolunteer(ctx context.Context, req *registryv1.UpdateVol
 	})
 }
 
+// VoidVolunteer takes a volunteer back who was registered by mistake, and with the record its figure.
+func (s *Service) VoidVolunteer(ctx context.Context, req *registryv1.VoidVolunteerRequest) (*registryv1.Volunteer, error) {
+	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.Volunteer, error) {
+		volunteer, err := find(ctx, tx, "id", "volunteer", req.GetId(), scanVolunteer, lockVolunteer)
+		if err != nil {
+			return nil, err
+		}
+		if err := etag.Match(ctx, "etag", req.GetEtag(), volunteer.Revision); err != nil {
+			return nil, err
+		}
+		if volunteer.State == volunteeringVoid {
+			return nil, apierr.New(apierr.Conflict, "the volunteer is void already")
+		}
+		volunteer.State, volunteer.VoidReason = volunteeringVoid, req.GetReason()
+		row, err := volunteer.update(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		if err := facts.Reverse(ctx, tx, facts.SourceVolunteers, row.ID); err != nil {
+			return nil, err
+		}
+		return row.toProto(), nil
+	})
+}
+
 // readVolunteer reads the message and checks what needs no database. Team and station are resolved by the caller.
 func readVolunteer(id uuid.UUID, m *registryv1.Volunteer) (*volunteerRow, error) {
 	being, err := parsePastPeriod("volunteer.registeredDate", m.GetRegisteredDate(), "volunteer.withdrawnDate", m.GetWithdrawnDate())
@@ -100,7 +129,7 @@ func readVolunteer(id uuid.UUID, m *registryv1.Volunteer) (*volunteerRow, error)
 	}
 	v := &volunteerRow{
 		ID: id, Name: m.GetName(), Phone: m.GetPhone(), Skills: append([]string{}, m.GetSkills()...),
-		RegisteredDate: being.first, WithdrawnDate: being.last,
+		RegisteredDate: being.first, WithdrawnDate: being.last, State: volunteeringActive,
 	}
 	if m.GetIdentityNumber() == "" {
 		return v, nil
@@ -127,6 +156,9 @@ func (r *volunteerRow) joinTeam(ctx context.Context, tx *tenantdb.Tx, id string)
 	}
 	if err != nil {
 		return err
+	}
+	if team.State == volunteeringVoid {
+		return apierr.InvalidField("volunteer.teamId", "must name a team that is not void")
 	}
 	r.TeamID, r.StationID = team.ID, team.StationID
 	return r.being().endsWithin(team.DissolvedDate, "volunteer.withdrawnDate", "team")

@@ -24,12 +24,13 @@ type volunteerRow struct {
 	Skills                 []string
 	RegisteredDate         time.Time
 	WithdrawnDate          *time.Time
+	State, VoidReason      string
 	Revision               int32
 	CreateTime, UpdateTime time.Time
 }
 
-const volunteerColumns = `id, station_id, team_id, name, identity_number, phone, skills, registered_date, withdrawn_date, revision,
-	create_time, update_time`
+const volunteerColumns = `id, station_id, team_id, name, identity_number, phone, skills, registered_date, withdrawn_date, state,
+	void_reason, revision, create_time, update_time`
 
 var (
 	selectVolunteer = tenantdb.SQL(`SELECT ` + volunteerColumns + ` FROM {tenant}.volunteers WHERE ` + inScope)
@@ -45,7 +46,7 @@ var (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING ` + volunteerColumns)
 
 	updateVolunteer = tenantdb.SQL(`UPDATE {tenant}.volunteers SET station_id = $2, team_id = $3, name = $4, identity_number = $5,
-			phone = $6, skills = $7, withdrawn_date = $8, revision = revision + 1, update_time = now()
+			phone = $6, skills = $7, withdrawn_date = $8, state = $9, void_reason = $10, revision = revision + 1, update_time = now()
 		WHERE id = $1 RETURNING ` + volunteerColumns)
 
 	scanVolunteer = pgx.RowToAddrOfStructByPos[volunteerRow]
@@ -65,6 +66,7 @@ func (r *volunteerRow) toProto() *registryv1.Volunteer {
 	m := &registryv1.Volunteer{
 		Id: r.ID.String(), TeamId: r.TeamID.String(), StationId: r.StationID.String(), Name: r.Name, Phone: r.Phone, Skills: r.Skills,
 		RegisteredDate: civildate.Format(r.RegisteredDate), WithdrawnDate: civildate.FormatOptional(r.WithdrawnDate),
+		State: volunteerStates.value(r.State), VoidReason: r.VoidReason,
 		Etag: etag.Of(r.Revision), CreateTime: timestamppb.New(r.CreateTime), UpdateTime: timestamppb.New(r.UpdateTime),
 	}
 	if r.IdentityNumber != nil {
@@ -90,6 +92,6 @@ func (r *volunteerRow) insert(ctx context.Context, tx *tenantdb.Tx) (*volunteerR
 
 func (r *volunteerRow) update(ctx context.Context, tx *tenantdb.Tx) (*volunteerRow, error) {
 	row, err := tenantdb.One(ctx, tx, scanVolunteer, updateVolunteer, r.ID, r.StationID, r.TeamID, r.Name, r.IdentityNumber, r.Phone,
-		r.Skills, r.WithdrawnDate)
+		r.Skills, r.WithdrawnDate, r.State, r.VoidReason)
 	return row, volunteerUniques.named(err)
 }

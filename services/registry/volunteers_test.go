@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -103,4 +104,85 @@ func TestAVolunteersIdentityNumberIsTakenOnceAndNeverReturned(t *testing.T) {
 		t.Error("the number was lost in an update that does not name it")
 	}
 	must[*registryv1.Volunteer](t)(e.CreateVolunteer(e.admin(), volunteer(team, identity)))
+}
+
+func TestAVoidVolunteerIsKeptAndCountsNowhere(t *testing.T) {
+	e := newEnv(t)
+	s := e.station(township)
+	team := e.team(s)
+	v := must[*registryv1.Volunteer](t)(e.CreateVolunteer(e.admin(), volunteer(team, identity)))
+	must[*registryv1.Volunteer](t)(e.UpdateVolunteer(e.admin(), &registryv1.UpdateVolunteerRequest{
+		Volunteer: &registryv1.Volunteer{Id: v.GetId(), WithdrawnDate: "2021-05-20"},
+	}))
+	void := &registryv1.VoidVolunteerRequest{Id: v.GetId(), Reason: "another person", Etag: v.GetEtag()}
+	_, err := e.VoidVolunteer(e.admin(), void)
+	refused(t, "on an old etag", err, codes.FailedPrecondition, "etag")
+	void.Etag = ""
+	reply := must[*registryv1.Volunteer](t)(e.VoidVolunteer(e.admin(), void))
+	if reply.GetState() != registryv1.VolunteerState_VOLUNTEER_STATE_VOID || reply.GetVoidReason() != "another person" {
+		t.Errorf("void as %v", reply)
+	}
+	if n := e.count(`SELECT count(*) FROM (SELECT FROM {tenant}.service_facts WHERE source_id = $1 GROUP BY fact_date
+		HAVING sum(amount) <> 0) days`, v.GetId()); n != 0 {
+		t.Errorf("a void volunteer counts on %d days", n)
+	}
+	_, err = e.VoidVolunteer(e.admin(), void)
+	refused(t, "void again", err, codes.Aborted, "")
+	_, err = e.UpdateVolunteer(e.admin(), &registryv1.UpdateVolunteerRequest{Volunteer: &registryv1.Volunteer{Id: v.GetId(), Phone: "1"}})
+	refused(t, "changed while void", err, codes.Aborted, "")
+	again := must[*registryv1.Volunteer](t)(e.CreateVolunteer(e.admin(), volunteer(team, identity)))
+	if again.GetState() != registryv1.VolunteerState_VOLUNTEER_STATE_ACTIVE {
+		t.Errorf("registered as %v", again)
+	}
+	must[*registryv1.Volunteer](t)(e.VoidVolunteer(e.admin(), &registryv1.VoidVolunteerRequest{Id: again.GetId(), Reason: "by mistake"}))
+	must[*registryv1.Volunteer](t)(e.CreateVolunteer(e.admin(), volunteer(team, identity)))
+}
+
+func TestATeamIsVoidOnlyWithoutVolunteers(t *testing.T) {
+	e := newEnv(t)
+	s := e.station(township)
+	team := e.team(s)
+	v := must[*registryv1.Volunteer](t)(e.CreateVolunteer(e.admin(), volunteer(team, "")))
+	must[*registryv1.Volunteer](t)(e.UpdateVolunteer(e.admin(), &registryv1.UpdateVolunteerRequest{
+		Volunteer: &registryv1.Volunteer{Id: v.GetId(), WithdrawnDate: "2021-05-31"},
+	}))
+	void := &registryv1.VoidVolunteerTeamRequest{Id: team.GetId(), Reason: "founded elsewhere"}
+	_, err := e.VoidVolunteerTeam(e.admin(), void)
+	refused(t, "with a volunteer who withdrew", err, codes.Aborted, "")
+	must[*registryv1.Volunteer](t)(e.VoidVolunteer(e.admin(), &registryv1.VoidVolunteerRequest{Id: v.GetId(), Reason: "by mistake"}))
+
+	reply := must[*registryv1.VolunteerTeam](t)(e.VoidVolunteerTeam(e.at(s.GetId()), void))
+	if reply.GetState() != registryv1.VolunteerTeamState_VOLUNTEER_TEAM_STATE_VOID || reply.GetVoidReason() != "founded elsewhere" {
+		t.Errorf("void as %v", reply)
+	}
+	founded := fact{Measure: "volunteer_team", Date: "2021-05-10", Station: s.GetId(), Domain: "elderly_services", Amount: 1}
+	if diff := cmp.Diff([]fact{founded, undone(founded)}, e.facts(team.GetId())); diff != "" {
+		t.Error(diff)
+	}
+	_, err = e.VoidVolunteerTeam(e.admin(), void)
+	refused(t, "void again", err, codes.Aborted, "")
+	_, err = e.UpdateVolunteerTeam(e.admin(), &registryv1.UpdateVolunteerTeamRequest{
+		VolunteerTeam: &registryv1.VolunteerTeam{Id: team.GetId(), DisplayName: "队"},
+	})
+	refused(t, "changed while void", err, codes.Aborted, "")
+	_, err = e.CreateVolunteer(e.admin(), volunteer(team, ""))
+	refused(t, "joined while void", err, codes.InvalidArgument, "volunteer.teamId")
+}
+
+func TestVoidingATeamAndAVolunteersRegistrationExcludeEachOther(t *testing.T) {
+	e := newEnv(t)
+	s := e.station(township)
+	for round := range 10 {
+		team := e.team(s)
+		var racing sync.WaitGroup
+		var voided, joined error
+		racing.Go(func() {
+			_, voided = e.VoidVolunteerTeam(e.admin(), &registryv1.VoidVolunteerTeamRequest{Id: team.GetId(), Reason: "by mistake"})
+		})
+		racing.Go(func() { _, joined = e.CreateVolunteer(e.admin(), volunteer(team, "")) })
+		racing.Wait()
+		if (voided == nil) == (joined == nil) {
+			t.Fatalf("round %d: voiding: %v, joining: %v", round, voided, joined)
+		}
+	}
 }

@@ -288,6 +288,106 @@ func (ServiceFileState) EnumDescriptor() ([]byte, []int) {
 	return file_circle15_registry_v1_registry_proto_rawDescGZIP(), []int{4}
 }
 
+// Where a volunteer team stands; when it began and ended, its dates say.
+type VolunteerTeamState int32
+
+const (
+	VolunteerTeamState_VOLUNTEER_TEAM_STATE_UNSPECIFIED VolunteerTeamState = 0
+	VolunteerTeamState_VOLUNTEER_TEAM_STATE_ACTIVE      VolunteerTeamState = 1 // counted from its first day to its last
+	VolunteerTeamState_VOLUNTEER_TEAM_STATE_VOID        VolunteerTeamState = 2 // taken back
+)
+
+// Enum value maps for VolunteerTeamState.
+var (
+	VolunteerTeamState_name = map[int32]string{
+		0: "VOLUNTEER_TEAM_STATE_UNSPECIFIED",
+		1: "VOLUNTEER_TEAM_STATE_ACTIVE",
+		2: "VOLUNTEER_TEAM_STATE_VOID",
+	}
+	VolunteerTeamState_value = map[string]int32{
+		"VOLUNTEER_TEAM_STATE_UNSPECIFIED": 0,
+		"VOLUNTEER_TEAM_STATE_ACTIVE":      1,
+		"VOLUNTEER_TEAM_STATE_VOID":        2,
+	}
+)
+
+func (x VolunteerTeamState) Enum() *VolunteerTeamState {
+	p := new(VolunteerTeamState)
+	*p = x
+	return p
+}
+
+func (x VolunteerTeamState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (VolunteerTeamState) Descriptor() protoreflect.EnumDescriptor {
+	return file_circle15_registry_v1_registry_proto_enumTypes[5].Descriptor()
+}
+
+func (VolunteerTeamState) Type() protoreflect.EnumType {
+	return &file_circle15_registry_v1_registry_proto_enumTypes[5]
+}
+
+func (x VolunteerTeamState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use VolunteerTeamState.Descriptor instead.
+func (VolunteerTeamState) EnumDescriptor() ([]byte, []int) {
+	return file_circle15_registry_v1_registry_proto_rawDescGZIP(), []int{5}
+}
+
+// Where a volunteer stands; when it began and ended, its dates say.
+type VolunteerState int32
+
+const (
+	VolunteerState_VOLUNTEER_STATE_UNSPECIFIED VolunteerState = 0
+	VolunteerState_VOLUNTEER_STATE_ACTIVE      VolunteerState = 1 // counted from its first day to its last
+	VolunteerState_VOLUNTEER_STATE_VOID        VolunteerState = 2 // taken back
+)
+
+// Enum value maps for VolunteerState.
+var (
+	VolunteerState_name = map[int32]string{
+		0: "VOLUNTEER_STATE_UNSPECIFIED",
+		1: "VOLUNTEER_STATE_ACTIVE",
+		2: "VOLUNTEER_STATE_VOID",
+	}
+	VolunteerState_value = map[string]int32{
+		"VOLUNTEER_STATE_UNSPECIFIED": 0,
+		"VOLUNTEER_STATE_ACTIVE":      1,
+		"VOLUNTEER_STATE_VOID":        2,
+	}
+)
+
+func (x VolunteerState) Enum() *VolunteerState {
+	p := new(VolunteerState)
+	*p = x
+	return p
+}
+
+func (x VolunteerState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (VolunteerState) Descriptor() protoreflect.EnumDescriptor {
+	return file_circle15_registry_v1_registry_proto_enumTypes[6].Descriptor()
+}
+
+func (VolunteerState) Type() protoreflect.EnumType {
+	return &file_circle15_registry_v1_registry_proto_enumTypes[6]
+}
+
+func (x VolunteerState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use VolunteerState.Descriptor instead.
+func (VolunteerState) EnumDescriptor() ([]byte, []int) {
+	return file_circle15_registry_v1_registry_proto_rawDescGZIP(), []int{6}
+}
+
 // A social-work station (社工站) of one township or street.
 type Station struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1393,7 +1493,9 @@ type VolunteerTeam struct {
 	Domain      string                 `protobuf:"bytes,4,opt,name=domain,proto3" json:"domain,omitempty"`
 	FoundedDate string                 `protobuf:"bytes,5,opt,name=founded_date,json=foundedDate,proto3" json:"founded_date,omitempty"`
 	// Last day of the team, on which it still counts. It may be planned.
-	DissolvedDate string `protobuf:"bytes,6,opt,name=dissolved_date,json=dissolvedDate,proto3" json:"dissolved_date,omitempty"`
+	DissolvedDate string             `protobuf:"bytes,6,opt,name=dissolved_date,json=dissolvedDate,proto3" json:"dissolved_date,omitempty"`
+	State         VolunteerTeamState `protobuf:"varint,10,opt,name=state,proto3,enum=circle15.registry.v1.VolunteerTeamState" json:"state,omitempty"`
+	VoidReason    string             `protobuf:"bytes,11,opt,name=void_reason,json=voidReason,proto3" json:"void_reason,omitempty"`
 	// Opaque revision; send it back in If-Match (RFC 9110) or in this field to refuse a lost update.
 	Etag          string                 `protobuf:"bytes,7,opt,name=etag,proto3" json:"etag,omitempty"`
 	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -1474,6 +1576,20 @@ func (x *VolunteerTeam) GetDissolvedDate() string {
 	return ""
 }
 
+func (x *VolunteerTeam) GetState() VolunteerTeamState {
+	if x != nil {
+		return x.State
+	}
+	return VolunteerTeamState_VOLUNTEER_TEAM_STATE_UNSPECIFIED
+}
+
+func (x *VolunteerTeam) GetVoidReason() string {
+	if x != nil {
+		return x.VoidReason
+	}
+	return ""
+}
+
 func (x *VolunteerTeam) GetEtag() string {
 	if x != nil {
 		return x.Etag
@@ -1509,7 +1625,9 @@ type Volunteer struct {
 	Skills               []string `protobuf:"bytes,8,rep,name=skills,proto3" json:"skills,omitempty"`
 	RegisteredDate       string   `protobuf:"bytes,9,opt,name=registered_date,json=registeredDate,proto3" json:"registered_date,omitempty"`
 	// Last day as a volunteer, on which the person still counts. It may be planned.
-	WithdrawnDate string `protobuf:"bytes,10,opt,name=withdrawn_date,json=withdrawnDate,proto3" json:"withdrawn_date,omitempty"`
+	WithdrawnDate string         `protobuf:"bytes,10,opt,name=withdrawn_date,json=withdrawnDate,proto3" json:"withdrawn_date,omitempty"`
+	State         VolunteerState `protobuf:"varint,14,opt,name=state,proto3,enum=circle15.registry.v1.VolunteerState" json:"state,omitempty"`
+	VoidReason    string         `protobuf:"bytes,15,opt,name=void_reason,json=voidReason,proto3" json:"void_reason,omitempty"`
 	// Opaque revision; send it back in If-Match (RFC 9110) or in this field to refuse a lost update.
 	Etag          string                 `protobuf:"bytes,11,opt,name=etag,proto3" json:"etag,omitempty"`
 	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -1614,6 +1732,20 @@ func (x *Volunteer) GetRegisteredDate() string {
 func (x *Volunteer) GetWithdrawnDate() string {
 	if x != nil {
 		return x.WithdrawnDate
+	}
+	return ""
+}
+
+func (x *Volunteer) GetState() VolunteerState {
+	if x != nil {
+		return x.State
+	}
+	return VolunteerState_VOLUNTEER_STATE_UNSPECIFIED
+}
+
+func (x *Volunteer) GetVoidReason() string {
+	if x != nil {
+		return x.VoidReason
 	}
 	return ""
 }
@@ -4438,6 +4570,76 @@ func (x *UpdateVolunteerTeamRequest) GetRequestId() string {
 	return ""
 }
 
+// Request of VoidVolunteerTeam.
+type VoidVolunteerTeamRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why the record is taken back; the figures are corrected by reversals.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Etag          string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VoidVolunteerTeamRequest) Reset() {
+	*x = VoidVolunteerTeamRequest{}
+	mi := &file_circle15_registry_v1_registry_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VoidVolunteerTeamRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VoidVolunteerTeamRequest) ProtoMessage() {}
+
+func (x *VoidVolunteerTeamRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_circle15_registry_v1_registry_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VoidVolunteerTeamRequest.ProtoReflect.Descriptor instead.
+func (*VoidVolunteerTeamRequest) Descriptor() ([]byte, []int) {
+	return file_circle15_registry_v1_registry_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *VoidVolunteerTeamRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *VoidVolunteerTeamRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *VoidVolunteerTeamRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *VoidVolunteerTeamRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 // Request of CreateVolunteer.
 type CreateVolunteerRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -4450,7 +4652,7 @@ type CreateVolunteerRequest struct {
 
 func (x *CreateVolunteerRequest) Reset() {
 	*x = CreateVolunteerRequest{}
-	mi := &file_circle15_registry_v1_registry_proto_msgTypes[57]
+	mi := &file_circle15_registry_v1_registry_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4462,7 +4664,7 @@ func (x *CreateVolunteerRequest) String() string {
 func (*CreateVolunteerRequest) ProtoMessage() {}
 
 func (x *CreateVolunteerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_registry_v1_registry_proto_msgTypes[57]
+	mi := &file_circle15_registry_v1_registry_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4475,7 +4677,7 @@ func (x *CreateVolunteerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolunteerRequest.ProtoReflect.Descriptor instead.
 func (*CreateVolunteerRequest) Descriptor() ([]byte, []int) {
-	return file_circle15_registry_v1_registry_proto_rawDescGZIP(), []int{57}
+	return file_circle15_registry_v1_registry_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *CreateVolunteerRequest) GetVolunteer() *Volunteer {
@@ -4502,7 +4704,7 @@ type GetVolunteerRequest struct {
 
 func (x *GetVolunteerRequest) Reset() {
 	*x = GetVolunteerRequest{}
-	mi := &file_circle15_registry_v1_registry_proto_msgTypes[58]
+	mi := &file_circle15_registry_v1_registry_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4514,7 +4716,7 @@ func (x *GetVolunteerRequest) String() string {
 func (*GetVolunteerRequest) ProtoMessage() {}
 
 func (x *GetVolunteerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_registry_v1_registry_proto_msgTypes[58]
+	mi := &file_circle15_registry_v1_registry_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4527,7 +4729,7 @@ func (x *GetVolunteerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVolunteerRequest.ProtoReflect.Descriptor instead.
 func (*GetVolunteerRequest) Descriptor() ([]byte, []int) {
-	return file_circle15_registry_v1_registry_proto_rawDescGZIP(), []int{58}
+	return file_circle15_registry_v1_registry_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *GetVolunteerRequest) GetId() string {
@@ -4553,7 +4755,7 @@ type ListVolunteersRequest struct {
 
 func (x *ListVolunteersRequest) Reset() {
 	*x = ListVolunteersRequest{}
-	mi := &file_circle15_registry_v1_registry_proto_msgTypes[59]
+	mi := &file_circle15_registry_v1_registry_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4565,7 +4767,7 @@ func (x *ListVolunteersRequest) String() string {
 func (*ListVolunteersRequest) ProtoMessage() {}
 
 func (x *ListVolunteersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_registry_v1_registry_proto_msgTypes[59]
+	mi := &file_circle15_registry_v1_registry_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4578,7 +4780,7 @@ func (x *ListVolunteersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVolunteersRequest.ProtoReflect.Descriptor instead.
 func (*ListVolunteersRequest) Descriptor() ([]byte, []int) {
-	return file_circle15_registry_v1_registry_proto_rawDescGZIP(), []int{59}
+	return file_circle15_registry_v1_registry_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListVolunteersRequest) GetPageSize() int32 {
@@ -4621,7 +4823,7 @@ type ListVolunteersResponse struct {
 
 func (x *ListVolunteersResponse) Reset() {
 	*x = ListVolunteersResponse{}
-	mi := &file_circle15_registry_v1_registry_proto_msgTypes[60]
+	mi := &file_circle15_registry_v1_registry_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4633,7 +4835,7 @@ func (x *ListVolunteersResponse) String() string {
 func (*ListVolunteersResponse) ProtoMessage() {}
 
 func (x *ListVolunteersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_registry_v1_registry_proto_msgTypes[60]
+	mi := &file_circle15_registry_v1_registry_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4646,7 +4848,7 @@ func (x *ListVolunteersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVolunteersResponse.ProtoReflect.Descriptor instead.
 func (*ListVolunteersResponse) Descriptor() ([]byte, []int) {
-	return file_circle15_registry_v1_registry_proto_rawDescGZIP(), []int{60}
+	return file_circle15_registry_v1_registry_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListVolunteersResponse) GetVolunteers() []*Volunteer {
@@ -4676,7 +4878,7 @@ type UpdateVolunteerRequest struct {
 
 func (x *UpdateVolunteerRequest) Reset() {
 	*x = UpdateVolunteerRequest{}
-	mi := &file_circle15_registry_v1_registry_proto_msgTypes[61]
+	mi := &file_circle15_registry_v1_registry_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4688,7 +4890,7 @@ func (x *UpdateVolunteerRequest) String() string {
 func (*UpdateVolunteerRequest) ProtoMessage() {}
 
 func (x *UpdateVolunteerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_registry_v1_registry_proto_msgTypes[61]
+	mi := &file_circle15_registry_v1_registry_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4701,7 +4903,7 @@ func (x *UpdateVolunteerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateVolunteerRequest.ProtoReflect.Descriptor instead.
 func (*UpdateVolunteerRequest) Descriptor() ([]byte, []int) {
-	return file_circle15_registry_v1_registry_proto_rawDescGZIP(), []int{61}
+	return file_circle15_registry_v1_registry_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *UpdateVolunteerRequest) GetVolunteer() *Volunteer {
@@ -4725,6 +4927,76 @@ func (x *UpdateVolunteerRequest) GetRequestId() string {
 	return ""
 }
 
+// Request of VoidVolunteer.
+type VoidVolunteerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why the record is taken back; the figures are corrected by reversals.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Etag          string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VoidVolunteerRequest) Reset() {
+	*x = VoidVolunteerRequest{}
+	mi := &file_circle15_registry_v1_registry_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VoidVolunteerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VoidVolunteerRequest) ProtoMessage() {}
+
+func (x *VoidVolunteerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_circle15_registry_v1_registry_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VoidVolunteerRequest.ProtoReflect.Descriptor instead.
+func (*VoidVolunteerRequest) Descriptor() ([]byte, []int) {
+	return file_circle15_registry_v1_registry_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *VoidVolunteerRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *VoidVolunteerRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *VoidVolunteerRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *VoidVolunteerRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 // Request of GetStandards.
 type GetStandardsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -4734,7 +5006,7 @@ type GetStandardsRequest struct {
 
 func (x *GetStandardsRequest) Reset() {
 	*x = GetStandardsRequest{}
-	mi := &file_circle15_registry_v1_registry_proto_msgTypes[62]
+	mi := &file_circle15_registry_v1_registry_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4746,7 +5018,7 @@ func (x *GetStandardsRequest) String() string {
 func (*GetStandardsRequest) ProtoMessage() {}
 
 func (x *GetStandardsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_registry_v1_registry_proto_msgTypes[62]
+	mi := &file_circle15_registry_v1_registry_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4759,7 +5031,7 @@ func (x *GetStandardsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStandardsRequest.ProtoReflect.Descriptor instead.
 func (*GetStandardsRequest) Descriptor() ([]byte, []int) {
-	return file_circle15_registry_v1_registry_proto_rawDescGZIP(), []int{62}
+	return file_circle15_registry_v1_registry_proto_rawDescGZIP(), []int{64}
 }
 
 var File_circle15_registry_v1_registry_proto protoreflect.FileDescriptor
@@ -4913,7 +5185,7 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\vcreate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"\xae\x04\n" +
+	"updateTime\"\x99\x05\n" +
 	"\rVolunteerTeam\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12-\n" +
 	"\n" +
@@ -4921,12 +5193,16 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\fdisplay_name\x18\x03 \x01(\tB\f\xe0A\x02\xbaH\x06r\x04\x10\x01\x18dR\vdisplayName\x128\n" +
 	"\x06domain\x18\x04 \x01(\tB \xbaH\x1d\xd8\x01\x01r\x182\x16^[a-z][a-z0-9_]{0,62}$R\x06domain\x12c\n" +
 	"\ffounded_date\x18\x05 \x01(\tB@\xe0A\x02\xe0A\x05\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\vfoundedDate\x12d\n" +
-	"\x0edissolved_date\x18\x06 \x01(\tB=\xbaH:\xd8\x01\x01r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\rdissolvedDate\x12\x17\n" +
+	"\x0edissolved_date\x18\x06 \x01(\tB=\xbaH:\xd8\x01\x01r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\rdissolvedDate\x12C\n" +
+	"\x05state\x18\n" +
+	" \x01(\x0e2(.circle15.registry.v1.VolunteerTeamStateB\x03\xe0A\x03R\x05state\x12$\n" +
+	"\vvoid_reason\x18\v \x01(\tB\x03\xe0A\x03R\n" +
+	"voidReason\x12\x17\n" +
 	"\x04etag\x18\a \x01(\tB\x03\xe0A\x03R\x04etag\x12@\n" +
 	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"\xd0\x05\n" +
+	"updateTime\"\xb7\x06\n" +
 	"\tVolunteer\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12$\n" +
 	"\ateam_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06teamId\x12\"\n" +
@@ -4940,7 +5216,10 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\x10\x14\"\x06r\x04\x10\x01\x182R\x06skills\x12i\n" +
 	"\x0fregistered_date\x18\t \x01(\tB@\xe0A\x02\xe0A\x05\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\x0eregisteredDate\x12d\n" +
 	"\x0ewithdrawn_date\x18\n" +
-	" \x01(\tB=\xbaH:\xd8\x01\x01r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\rwithdrawnDate\x12\x17\n" +
+	" \x01(\tB=\xbaH:\xd8\x01\x01r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\rwithdrawnDate\x12?\n" +
+	"\x05state\x18\x0e \x01(\x0e2$.circle15.registry.v1.VolunteerStateB\x03\xe0A\x03R\x05state\x12$\n" +
+	"\vvoid_reason\x18\x0f \x01(\tB\x03\xe0A\x03R\n" +
+	"voidReason\x12\x17\n" +
 	"\x04etag\x18\v \x01(\tB\x03\xe0A\x03R\x04etag\x12@\n" +
 	"\vcreate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
@@ -5174,7 +5453,13 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\x12'\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\x8b\x01\n" +
+	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\xa4\x01\n" +
+	"\x18VoidVolunteerTeamRequest\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12%\n" +
+	"\x06reason\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\x12\x1b\n" +
+	"\x04etag\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12'\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\x8b\x01\n" +
 	"\x16CreateVolunteerRequest\x12H\n" +
 	"\tvolunteer\x18\x01 \x01(\v2\x1f.circle15.registry.v1.VolunteerB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\tvolunteer\x12'\n" +
 	"\n" +
@@ -5199,7 +5484,13 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\x12'\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\x15\n" +
+	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\xa0\x01\n" +
+	"\x14VoidVolunteerRequest\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12%\n" +
+	"\x06reason\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\x12\x1b\n" +
+	"\x04etag\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12'\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\x15\n" +
 	"\x13GetStandardsRequest*\x94\x01\n" +
 	"\rStaffPosition\x12\x1e\n" +
 	"\x1aSTAFF_POSITION_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -5225,7 +5516,15 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\x10ServiceFileState\x12\"\n" +
 	"\x1eSERVICE_FILE_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19SERVICE_FILE_STATE_ACTIVE\x10\x01\x12\x1b\n" +
-	"\x17SERVICE_FILE_STATE_VOID\x10\x022\xe50\n" +
+	"\x17SERVICE_FILE_STATE_VOID\x10\x02*z\n" +
+	"\x12VolunteerTeamState\x12$\n" +
+	" VOLUNTEER_TEAM_STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bVOLUNTEER_TEAM_STATE_ACTIVE\x10\x01\x12\x1d\n" +
+	"\x19VOLUNTEER_TEAM_STATE_VOID\x10\x02*g\n" +
+	"\x0eVolunteerState\x12\x1f\n" +
+	"\x1bVOLUNTEER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16VOLUNTEER_STATE_ACTIVE\x10\x01\x12\x18\n" +
+	"\x14VOLUNTEER_STATE_VOID\x10\x022\xad3\n" +
 	"\x0fRegistryService\x12\x8f\x01\n" +
 	"\rCreateStation\x12*.circle15.registry.v1.CreateStationRequest\x1a\x1d.circle15.registry.v1.Station\"3\xea\x92\x19\x12\n" +
 	"\bstations\x12\x06create\x82\xd3\xe4\x93\x02\x17:\astation\"\f/v1/stations\x12\x82\x01\n" +
@@ -5306,7 +5605,9 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\x12ListVolunteerTeams\x12/.circle15.registry.v1.ListVolunteerTeamsRequest\x1a0.circle15.registry.v1.ListVolunteerTeamsResponse\"4\xea\x92\x19\x16\n" +
 	"\x0evolunteerTeams\x12\x04list\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/volunteerTeams\x12\xc8\x01\n" +
 	"\x13UpdateVolunteerTeam\x120.circle15.registry.v1.UpdateVolunteerTeamRequest\x1a#.circle15.registry.v1.VolunteerTeam\"Z\xea\x92\x19\x18\n" +
-	"\x0evolunteerTeams\x12\x06update\x82\xd3\xe4\x93\x028:\x0evolunteer_team2&/v1/volunteerTeams/{volunteer_team.id}\x12\x9b\x01\n" +
+	"\x0evolunteerTeams\x12\x06update\x82\xd3\xe4\x93\x028:\x0evolunteer_team2&/v1/volunteerTeams/{volunteer_team.id}\x12\xab\x01\n" +
+	"\x11VoidVolunteerTeam\x12..circle15.registry.v1.VoidVolunteerTeamRequest\x1a#.circle15.registry.v1.VolunteerTeam\"A\xea\x92\x19\x16\n" +
+	"\x0evolunteerTeams\x12\x04void\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/volunteerTeams/{id}:void\x12\x9b\x01\n" +
 	"\x0fCreateVolunteer\x12,.circle15.registry.v1.CreateVolunteerRequest\x1a\x1f.circle15.registry.v1.Volunteer\"9\xea\x92\x19\x14\n" +
 	"\n" +
 	"volunteers\x12\x06create\x82\xd3\xe4\x93\x02\x1b:\tvolunteer\"\x0e/v1/volunteers\x12\x8c\x01\n" +
@@ -5318,7 +5619,10 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"volunteers\x12\x04list\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/volunteers\x12\xaa\x01\n" +
 	"\x0fUpdateVolunteer\x12,.circle15.registry.v1.UpdateVolunteerRequest\x1a\x1f.circle15.registry.v1.Volunteer\"H\xea\x92\x19\x14\n" +
 	"\n" +
-	"volunteers\x12\x06update\x82\xd3\xe4\x93\x02*:\tvolunteer2\x1d/v1/volunteers/{volunteer.id}\x12\x85\x01\n" +
+	"volunteers\x12\x06update\x82\xd3\xe4\x93\x02*:\tvolunteer2\x1d/v1/volunteers/{volunteer.id}\x12\x97\x01\n" +
+	"\rVoidVolunteer\x12*.circle15.registry.v1.VoidVolunteerRequest\x1a\x1f.circle15.registry.v1.Volunteer\"9\xea\x92\x19\x12\n" +
+	"\n" +
+	"volunteers\x12\x04void\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/volunteers/{id}:void\x12\x85\x01\n" +
 	"\fGetStandards\x12).circle15.registry.v1.GetStandardsRequest\x1a\x1f.circle15.registry.v1.Standards\")\xea\x92\x19\x10\n" +
 	"\tstandards\x12\x03get\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/standardsB)Z'circle15.dev/api/registry/v1;registryv1b\x06proto3"
 
@@ -5334,231 +5638,241 @@ func file_circle15_registry_v1_registry_proto_rawDescGZIP() []byte {
 	return file_circle15_registry_v1_registry_proto_rawDescData
 }
 
-var file_circle15_registry_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_circle15_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
+var file_circle15_registry_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_circle15_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
 var file_circle15_registry_v1_registry_proto_goTypes = []any{
 	(StaffPosition)(0),                 // 0: circle15.registry.v1.StaffPosition
 	(Sex)(0),                           // 1: circle15.registry.v1.Sex
 	(LegalBasis)(0),                    // 2: circle15.registry.v1.LegalBasis
 	(NeedState)(0),                     // 3: circle15.registry.v1.NeedState
 	(ServiceFileState)(0),              // 4: circle15.registry.v1.ServiceFileState
-	(*Station)(nil),                    // 5: circle15.registry.v1.Station
-	(*Staff)(nil),                      // 6: circle15.registry.v1.Staff
-	(*Community)(nil),                  // 7: circle15.registry.v1.Community
-	(*Household)(nil),                  // 8: circle15.registry.v1.Household
-	(*Guardian)(nil),                   // 9: circle15.registry.v1.Guardian
-	(*Resident)(nil),                   // 10: circle15.registry.v1.Resident
-	(*Need)(nil),                       // 11: circle15.registry.v1.Need
-	(*ServiceFile)(nil),                // 12: circle15.registry.v1.ServiceFile
-	(*VolunteerTeam)(nil),              // 13: circle15.registry.v1.VolunteerTeam
-	(*Volunteer)(nil),                  // 14: circle15.registry.v1.Volunteer
-	(*StandardCode)(nil),               // 15: circle15.registry.v1.StandardCode
-	(*StandardList)(nil),               // 16: circle15.registry.v1.StandardList
-	(*Standards)(nil),                  // 17: circle15.registry.v1.Standards
-	(*CreateStationRequest)(nil),       // 18: circle15.registry.v1.CreateStationRequest
-	(*GetStationRequest)(nil),          // 19: circle15.registry.v1.GetStationRequest
-	(*ListStationsRequest)(nil),        // 20: circle15.registry.v1.ListStationsRequest
-	(*ListStationsResponse)(nil),       // 21: circle15.registry.v1.ListStationsResponse
-	(*UpdateStationRequest)(nil),       // 22: circle15.registry.v1.UpdateStationRequest
-	(*CreateStaffRequest)(nil),         // 23: circle15.registry.v1.CreateStaffRequest
-	(*GetStaffRequest)(nil),            // 24: circle15.registry.v1.GetStaffRequest
-	(*ListStaffRequest)(nil),           // 25: circle15.registry.v1.ListStaffRequest
-	(*ListStaffResponse)(nil),          // 26: circle15.registry.v1.ListStaffResponse
-	(*UpdateStaffRequest)(nil),         // 27: circle15.registry.v1.UpdateStaffRequest
-	(*CreateCommunityRequest)(nil),     // 28: circle15.registry.v1.CreateCommunityRequest
-	(*GetCommunityRequest)(nil),        // 29: circle15.registry.v1.GetCommunityRequest
-	(*ListCommunitiesRequest)(nil),     // 30: circle15.registry.v1.ListCommunitiesRequest
-	(*ListCommunitiesResponse)(nil),    // 31: circle15.registry.v1.ListCommunitiesResponse
-	(*UpdateCommunityRequest)(nil),     // 32: circle15.registry.v1.UpdateCommunityRequest
-	(*CreateHouseholdRequest)(nil),     // 33: circle15.registry.v1.CreateHouseholdRequest
-	(*GetHouseholdRequest)(nil),        // 34: circle15.registry.v1.GetHouseholdRequest
-	(*ListHouseholdsRequest)(nil),      // 35: circle15.registry.v1.ListHouseholdsRequest
-	(*ListHouseholdsResponse)(nil),     // 36: circle15.registry.v1.ListHouseholdsResponse
-	(*UpdateHouseholdRequest)(nil),     // 37: circle15.registry.v1.UpdateHouseholdRequest
-	(*CreateResidentRequest)(nil),      // 38: circle15.registry.v1.CreateResidentRequest
-	(*GetResidentRequest)(nil),         // 39: circle15.registry.v1.GetResidentRequest
-	(*ListResidentsRequest)(nil),       // 40: circle15.registry.v1.ListResidentsRequest
-	(*ListResidentsResponse)(nil),      // 41: circle15.registry.v1.ListResidentsResponse
-	(*UpdateResidentRequest)(nil),      // 42: circle15.registry.v1.UpdateResidentRequest
-	(*CreateNeedRequest)(nil),          // 43: circle15.registry.v1.CreateNeedRequest
-	(*GetNeedRequest)(nil),             // 44: circle15.registry.v1.GetNeedRequest
-	(*ListNeedsRequest)(nil),           // 45: circle15.registry.v1.ListNeedsRequest
-	(*ListNeedsResponse)(nil),          // 46: circle15.registry.v1.ListNeedsResponse
-	(*UpdateNeedRequest)(nil),          // 47: circle15.registry.v1.UpdateNeedRequest
-	(*MeetNeedRequest)(nil),            // 48: circle15.registry.v1.MeetNeedRequest
-	(*ReopenNeedRequest)(nil),          // 49: circle15.registry.v1.ReopenNeedRequest
-	(*VoidNeedRequest)(nil),            // 50: circle15.registry.v1.VoidNeedRequest
-	(*CreateServiceFileRequest)(nil),   // 51: circle15.registry.v1.CreateServiceFileRequest
-	(*GetServiceFileRequest)(nil),      // 52: circle15.registry.v1.GetServiceFileRequest
-	(*ListServiceFilesRequest)(nil),    // 53: circle15.registry.v1.ListServiceFilesRequest
-	(*ListServiceFilesResponse)(nil),   // 54: circle15.registry.v1.ListServiceFilesResponse
-	(*UpdateServiceFileRequest)(nil),   // 55: circle15.registry.v1.UpdateServiceFileRequest
-	(*VoidServiceFileRequest)(nil),     // 56: circle15.registry.v1.VoidServiceFileRequest
-	(*CreateVolunteerTeamRequest)(nil), // 57: circle15.registry.v1.CreateVolunteerTeamRequest
-	(*GetVolunteerTeamRequest)(nil),    // 58: circle15.registry.v1.GetVolunteerTeamRequest
-	(*ListVolunteerTeamsRequest)(nil),  // 59: circle15.registry.v1.ListVolunteerTeamsRequest
-	(*ListVolunteerTeamsResponse)(nil), // 60: circle15.registry.v1.ListVolunteerTeamsResponse
-	(*UpdateVolunteerTeamRequest)(nil), // 61: circle15.registry.v1.UpdateVolunteerTeamRequest
-	(*CreateVolunteerRequest)(nil),     // 62: circle15.registry.v1.CreateVolunteerRequest
-	(*GetVolunteerRequest)(nil),        // 63: circle15.registry.v1.GetVolunteerRequest
-	(*ListVolunteersRequest)(nil),      // 64: circle15.registry.v1.ListVolunteersRequest
-	(*ListVolunteersResponse)(nil),     // 65: circle15.registry.v1.ListVolunteersResponse
-	(*UpdateVolunteerRequest)(nil),     // 66: circle15.registry.v1.UpdateVolunteerRequest
-	(*GetStandardsRequest)(nil),        // 67: circle15.registry.v1.GetStandardsRequest
-	(*timestamppb.Timestamp)(nil),      // 68: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),      // 69: google.protobuf.FieldMask
+	(VolunteerTeamState)(0),            // 5: circle15.registry.v1.VolunteerTeamState
+	(VolunteerState)(0),                // 6: circle15.registry.v1.VolunteerState
+	(*Station)(nil),                    // 7: circle15.registry.v1.Station
+	(*Staff)(nil),                      // 8: circle15.registry.v1.Staff
+	(*Community)(nil),                  // 9: circle15.registry.v1.Community
+	(*Household)(nil),                  // 10: circle15.registry.v1.Household
+	(*Guardian)(nil),                   // 11: circle15.registry.v1.Guardian
+	(*Resident)(nil),                   // 12: circle15.registry.v1.Resident
+	(*Need)(nil),                       // 13: circle15.registry.v1.Need
+	(*ServiceFile)(nil),                // 14: circle15.registry.v1.ServiceFile
+	(*VolunteerTeam)(nil),              // 15: circle15.registry.v1.VolunteerTeam
+	(*Volunteer)(nil),                  // 16: circle15.registry.v1.Volunteer
+	(*StandardCode)(nil),               // 17: circle15.registry.v1.StandardCode
+	(*StandardList)(nil),               // 18: circle15.registry.v1.StandardList
+	(*Standards)(nil),                  // 19: circle15.registry.v1.Standards
+	(*CreateStationRequest)(nil),       // 20: circle15.registry.v1.CreateStationRequest
+	(*GetStationRequest)(nil),          // 21: circle15.registry.v1.GetStationRequest
+	(*ListStationsRequest)(nil),        // 22: circle15.registry.v1.ListStationsRequest
+	(*ListStationsResponse)(nil),       // 23: circle15.registry.v1.ListStationsResponse
+	(*UpdateStationRequest)(nil),       // 24: circle15.registry.v1.UpdateStationRequest
+	(*CreateStaffRequest)(nil),         // 25: circle15.registry.v1.CreateStaffRequest
+	(*GetStaffRequest)(nil),            // 26: circle15.registry.v1.GetStaffRequest
+	(*ListStaffRequest)(nil),           // 27: circle15.registry.v1.ListStaffRequest
+	(*ListStaffResponse)(nil),          // 28: circle15.registry.v1.ListStaffResponse
+	(*UpdateStaffRequest)(nil),         // 29: circle15.registry.v1.UpdateStaffRequest
+	(*CreateCommunityRequest)(nil),     // 30: circle15.registry.v1.CreateCommunityRequest
+	(*GetCommunityRequest)(nil),        // 31: circle15.registry.v1.GetCommunityRequest
+	(*ListCommunitiesRequest)(nil),     // 32: circle15.registry.v1.ListCommunitiesRequest
+	(*ListCommunitiesResponse)(nil),    // 33: circle15.registry.v1.ListCommunitiesResponse
+	(*UpdateCommunityRequest)(nil),     // 34: circle15.registry.v1.UpdateCommunityRequest
+	(*CreateHouseholdRequest)(nil),     // 35: circle15.registry.v1.CreateHouseholdRequest
+	(*GetHouseholdRequest)(nil),        // 36: circle15.registry.v1.GetHouseholdRequest
+	(*ListHouseholdsRequest)(nil),      // 37: circle15.registry.v1.ListHouseholdsRequest
+	(*ListHouseholdsResponse)(nil),     // 38: circle15.registry.v1.ListHouseholdsResponse
+	(*UpdateHouseholdRequest)(nil),     // 39: circle15.registry.v1.UpdateHouseholdRequest
+	(*CreateResidentRequest)(nil),      // 40: circle15.registry.v1.CreateResidentRequest
+	(*GetResidentRequest)(nil),         // 41: circle15.registry.v1.GetResidentRequest
+	(*ListResidentsRequest)(nil),       // 42: circle15.registry.v1.ListResidentsRequest
+	(*ListResidentsResponse)(nil),      // 43: circle15.registry.v1.ListResidentsResponse
+	(*UpdateResidentRequest)(nil),      // 44: circle15.registry.v1.UpdateResidentRequest
+	(*CreateNeedRequest)(nil),          // 45: circle15.registry.v1.CreateNeedRequest
+	(*GetNeedRequest)(nil),             // 46: circle15.registry.v1.GetNeedRequest
+	(*ListNeedsRequest)(nil),           // 47: circle15.registry.v1.ListNeedsRequest
+	(*ListNeedsResponse)(nil),          // 48: circle15.registry.v1.ListNeedsResponse
+	(*UpdateNeedRequest)(nil),          // 49: circle15.registry.v1.UpdateNeedRequest
+	(*MeetNeedRequest)(nil),            // 50: circle15.registry.v1.MeetNeedRequest
+	(*ReopenNeedRequest)(nil),          // 51: circle15.registry.v1.ReopenNeedRequest
+	(*VoidNeedRequest)(nil),            // 52: circle15.registry.v1.VoidNeedRequest
+	(*CreateServiceFileRequest)(nil),   // 53: circle15.registry.v1.CreateServiceFileRequest
+	(*GetServiceFileRequest)(nil),      // 54: circle15.registry.v1.GetServiceFileRequest
+	(*ListServiceFilesRequest)(nil),    // 55: circle15.registry.v1.ListServiceFilesRequest
+	(*ListServiceFilesResponse)(nil),   // 56: circle15.registry.v1.ListServiceFilesResponse
+	(*UpdateServiceFileRequest)(nil),   // 57: circle15.registry.v1.UpdateServiceFileRequest
+	(*VoidServiceFileRequest)(nil),     // 58: circle15.registry.v1.VoidServiceFileRequest
+	(*CreateVolunteerTeamRequest)(nil), // 59: circle15.registry.v1.CreateVolunteerTeamRequest
+	(*GetVolunteerTeamRequest)(nil),    // 60: circle15.registry.v1.GetVolunteerTeamRequest
+	(*ListVolunteerTeamsRequest)(nil),  // 61: circle15.registry.v1.ListVolunteerTeamsRequest
+	(*ListVolunteerTeamsResponse)(nil), // 62: circle15.registry.v1.ListVolunteerTeamsResponse
+	(*UpdateVolunteerTeamRequest)(nil), // 63: circle15.registry.v1.UpdateVolunteerTeamRequest
+	(*VoidVolunteerTeamRequest)(nil),   // 64: circle15.registry.v1.VoidVolunteerTeamRequest
+	(*CreateVolunteerRequest)(nil),     // 65: circle15.registry.v1.CreateVolunteerRequest
+	(*GetVolunteerRequest)(nil),        // 66: circle15.registry.v1.GetVolunteerRequest
+	(*ListVolunteersRequest)(nil),      // 67: circle15.registry.v1.ListVolunteersRequest
+	(*ListVolunteersResponse)(nil),     // 68: circle15.registry.v1.ListVolunteersResponse
+	(*UpdateVolunteerRequest)(nil),     // 69: circle15.registry.v1.UpdateVolunteerRequest
+	(*VoidVolunteerRequest)(nil),       // 70: circle15.registry.v1.VoidVolunteerRequest
+	(*GetStandardsRequest)(nil),        // 71: circle15.registry.v1.GetStandardsRequest
+	(*timestamppb.Timestamp)(nil),      // 72: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),      // 73: google.protobuf.FieldMask
 }
 var file_circle15_registry_v1_registry_proto_depIdxs = []int32{
-	68,  // 0: circle15.registry.v1.Station.create_time:type_name -> google.protobuf.Timestamp
-	68,  // 1: circle15.registry.v1.Station.update_time:type_name -> google.protobuf.Timestamp
+	72,  // 0: circle15.registry.v1.Station.create_time:type_name -> google.protobuf.Timestamp
+	72,  // 1: circle15.registry.v1.Station.update_time:type_name -> google.protobuf.Timestamp
 	0,   // 2: circle15.registry.v1.Staff.position:type_name -> circle15.registry.v1.StaffPosition
-	68,  // 3: circle15.registry.v1.Staff.create_time:type_name -> google.protobuf.Timestamp
-	68,  // 4: circle15.registry.v1.Staff.update_time:type_name -> google.protobuf.Timestamp
-	68,  // 5: circle15.registry.v1.Community.create_time:type_name -> google.protobuf.Timestamp
-	68,  // 6: circle15.registry.v1.Community.update_time:type_name -> google.protobuf.Timestamp
-	68,  // 7: circle15.registry.v1.Household.create_time:type_name -> google.protobuf.Timestamp
-	68,  // 8: circle15.registry.v1.Household.update_time:type_name -> google.protobuf.Timestamp
+	72,  // 3: circle15.registry.v1.Staff.create_time:type_name -> google.protobuf.Timestamp
+	72,  // 4: circle15.registry.v1.Staff.update_time:type_name -> google.protobuf.Timestamp
+	72,  // 5: circle15.registry.v1.Community.create_time:type_name -> google.protobuf.Timestamp
+	72,  // 6: circle15.registry.v1.Community.update_time:type_name -> google.protobuf.Timestamp
+	72,  // 7: circle15.registry.v1.Household.create_time:type_name -> google.protobuf.Timestamp
+	72,  // 8: circle15.registry.v1.Household.update_time:type_name -> google.protobuf.Timestamp
 	1,   // 9: circle15.registry.v1.Resident.sex:type_name -> circle15.registry.v1.Sex
-	9,   // 10: circle15.registry.v1.Resident.guardian:type_name -> circle15.registry.v1.Guardian
+	11,  // 10: circle15.registry.v1.Resident.guardian:type_name -> circle15.registry.v1.Guardian
 	2,   // 11: circle15.registry.v1.Resident.legal_basis:type_name -> circle15.registry.v1.LegalBasis
-	68,  // 12: circle15.registry.v1.Resident.create_time:type_name -> google.protobuf.Timestamp
-	68,  // 13: circle15.registry.v1.Resident.update_time:type_name -> google.protobuf.Timestamp
+	72,  // 12: circle15.registry.v1.Resident.create_time:type_name -> google.protobuf.Timestamp
+	72,  // 13: circle15.registry.v1.Resident.update_time:type_name -> google.protobuf.Timestamp
 	3,   // 14: circle15.registry.v1.Need.state:type_name -> circle15.registry.v1.NeedState
-	68,  // 15: circle15.registry.v1.Need.create_time:type_name -> google.protobuf.Timestamp
-	68,  // 16: circle15.registry.v1.Need.update_time:type_name -> google.protobuf.Timestamp
+	72,  // 15: circle15.registry.v1.Need.create_time:type_name -> google.protobuf.Timestamp
+	72,  // 16: circle15.registry.v1.Need.update_time:type_name -> google.protobuf.Timestamp
 	4,   // 17: circle15.registry.v1.ServiceFile.state:type_name -> circle15.registry.v1.ServiceFileState
-	68,  // 18: circle15.registry.v1.ServiceFile.create_time:type_name -> google.protobuf.Timestamp
-	68,  // 19: circle15.registry.v1.ServiceFile.update_time:type_name -> google.protobuf.Timestamp
-	68,  // 20: circle15.registry.v1.VolunteerTeam.create_time:type_name -> google.protobuf.Timestamp
-	68,  // 21: circle15.registry.v1.VolunteerTeam.update_time:type_name -> google.protobuf.Timestamp
-	68,  // 22: circle15.registry.v1.Volunteer.create_time:type_name -> google.protobuf.Timestamp
-	68,  // 23: circle15.registry.v1.Volunteer.update_time:type_name -> google.protobuf.Timestamp
-	15,  // 24: circle15.registry.v1.StandardList.codes:type_name -> circle15.registry.v1.StandardCode
-	16,  // 25: circle15.registry.v1.Standards.lists:type_name -> circle15.registry.v1.StandardList
-	5,   // 26: circle15.registry.v1.CreateStationRequest.station:type_name -> circle15.registry.v1.Station
-	5,   // 27: circle15.registry.v1.ListStationsResponse.stations:type_name -> circle15.registry.v1.Station
-	5,   // 28: circle15.registry.v1.UpdateStationRequest.station:type_name -> circle15.registry.v1.Station
-	69,  // 29: circle15.registry.v1.UpdateStationRequest.update_mask:type_name -> google.protobuf.FieldMask
-	6,   // 30: circle15.registry.v1.CreateStaffRequest.staff:type_name -> circle15.registry.v1.Staff
-	6,   // 31: circle15.registry.v1.ListStaffResponse.staff:type_name -> circle15.registry.v1.Staff
-	6,   // 32: circle15.registry.v1.UpdateStaffRequest.staff:type_name -> circle15.registry.v1.Staff
-	69,  // 33: circle15.registry.v1.UpdateStaffRequest.update_mask:type_name -> google.protobuf.FieldMask
-	7,   // 34: circle15.registry.v1.CreateCommunityRequest.community:type_name -> circle15.registry.v1.Community
-	7,   // 35: circle15.registry.v1.ListCommunitiesResponse.communities:type_name -> circle15.registry.v1.Community
-	7,   // 36: circle15.registry.v1.UpdateCommunityRequest.community:type_name -> circle15.registry.v1.Community
-	69,  // 37: circle15.registry.v1.UpdateCommunityRequest.update_mask:type_name -> google.protobuf.FieldMask
-	8,   // 38: circle15.registry.v1.CreateHouseholdRequest.household:type_name -> circle15.registry.v1.Household
-	8,   // 39: circle15.registry.v1.ListHouseholdsResponse.households:type_name -> circle15.registry.v1.Household
-	8,   // 40: circle15.registry.v1.UpdateHouseholdRequest.household:type_name -> circle15.registry.v1.Household
-	69,  // 41: circle15.registry.v1.UpdateHouseholdRequest.update_mask:type_name -> google.protobuf.FieldMask
-	10,  // 42: circle15.registry.v1.CreateResidentRequest.resident:type_name -> circle15.registry.v1.Resident
-	10,  // 43: circle15.registry.v1.ListResidentsResponse.residents:type_name -> circle15.registry.v1.Resident
-	10,  // 44: circle15.registry.v1.UpdateResidentRequest.resident:type_name -> circle15.registry.v1.Resident
-	69,  // 45: circle15.registry.v1.UpdateResidentRequest.update_mask:type_name -> google.protobuf.FieldMask
-	11,  // 46: circle15.registry.v1.CreateNeedRequest.need:type_name -> circle15.registry.v1.Need
-	3,   // 47: circle15.registry.v1.ListNeedsRequest.state:type_name -> circle15.registry.v1.NeedState
-	11,  // 48: circle15.registry.v1.ListNeedsResponse.needs:type_name -> circle15.registry.v1.Need
-	11,  // 49: circle15.registry.v1.UpdateNeedRequest.need:type_name -> circle15.registry.v1.Need
-	69,  // 50: circle15.registry.v1.UpdateNeedRequest.update_mask:type_name -> google.protobuf.FieldMask
-	12,  // 51: circle15.registry.v1.CreateServiceFileRequest.service_file:type_name -> circle15.registry.v1.ServiceFile
-	12,  // 52: circle15.registry.v1.ListServiceFilesResponse.service_files:type_name -> circle15.registry.v1.ServiceFile
-	12,  // 53: circle15.registry.v1.UpdateServiceFileRequest.service_file:type_name -> circle15.registry.v1.ServiceFile
-	69,  // 54: circle15.registry.v1.UpdateServiceFileRequest.update_mask:type_name -> google.protobuf.FieldMask
-	13,  // 55: circle15.registry.v1.CreateVolunteerTeamRequest.volunteer_team:type_name -> circle15.registry.v1.VolunteerTeam
-	13,  // 56: circle15.registry.v1.ListVolunteerTeamsResponse.volunteer_teams:type_name -> circle15.registry.v1.VolunteerTeam
-	13,  // 57: circle15.registry.v1.UpdateVolunteerTeamRequest.volunteer_team:type_name -> circle15.registry.v1.VolunteerTeam
-	69,  // 58: circle15.registry.v1.UpdateVolunteerTeamRequest.update_mask:type_name -> google.protobuf.FieldMask
-	14,  // 59: circle15.registry.v1.CreateVolunteerRequest.volunteer:type_name -> circle15.registry.v1.Volunteer
-	14,  // 60: circle15.registry.v1.ListVolunteersResponse.volunteers:type_name -> circle15.registry.v1.Volunteer
-	14,  // 61: circle15.registry.v1.UpdateVolunteerRequest.volunteer:type_name -> circle15.registry.v1.Volunteer
-	69,  // 62: circle15.registry.v1.UpdateVolunteerRequest.update_mask:type_name -> google.protobuf.FieldMask
-	18,  // 63: circle15.registry.v1.RegistryService.CreateStation:input_type -> circle15.registry.v1.CreateStationRequest
-	19,  // 64: circle15.registry.v1.RegistryService.GetStation:input_type -> circle15.registry.v1.GetStationRequest
-	20,  // 65: circle15.registry.v1.RegistryService.ListStations:input_type -> circle15.registry.v1.ListStationsRequest
-	22,  // 66: circle15.registry.v1.RegistryService.UpdateStation:input_type -> circle15.registry.v1.UpdateStationRequest
-	23,  // 67: circle15.registry.v1.RegistryService.CreateStaff:input_type -> circle15.registry.v1.CreateStaffRequest
-	24,  // 68: circle15.registry.v1.RegistryService.GetStaff:input_type -> circle15.registry.v1.GetStaffRequest
-	25,  // 69: circle15.registry.v1.RegistryService.ListStaff:input_type -> circle15.registry.v1.ListStaffRequest
-	27,  // 70: circle15.registry.v1.RegistryService.UpdateStaff:input_type -> circle15.registry.v1.UpdateStaffRequest
-	28,  // 71: circle15.registry.v1.RegistryService.CreateCommunity:input_type -> circle15.registry.v1.CreateCommunityRequest
-	29,  // 72: circle15.registry.v1.RegistryService.GetCommunity:input_type -> circle15.registry.v1.GetCommunityRequest
-	30,  // 73: circle15.registry.v1.RegistryService.ListCommunities:input_type -> circle15.registry.v1.ListCommunitiesRequest
-	32,  // 74: circle15.registry.v1.RegistryService.UpdateCommunity:input_type -> circle15.registry.v1.UpdateCommunityRequest
-	33,  // 75: circle15.registry.v1.RegistryService.CreateHousehold:input_type -> circle15.registry.v1.CreateHouseholdRequest
-	34,  // 76: circle15.registry.v1.RegistryService.GetHousehold:input_type -> circle15.registry.v1.GetHouseholdRequest
-	35,  // 77: circle15.registry.v1.RegistryService.ListHouseholds:input_type -> circle15.registry.v1.ListHouseholdsRequest
-	37,  // 78: circle15.registry.v1.RegistryService.UpdateHousehold:input_type -> circle15.registry.v1.UpdateHouseholdRequest
-	38,  // 79: circle15.registry.v1.RegistryService.CreateResident:input_type -> circle15.registry.v1.CreateResidentRequest
-	39,  // 80: circle15.registry.v1.RegistryService.GetResident:input_type -> circle15.registry.v1.GetResidentRequest
-	40,  // 81: circle15.registry.v1.RegistryService.ListResidents:input_type -> circle15.registry.v1.ListResidentsRequest
-	42,  // 82: circle15.registry.v1.RegistryService.UpdateResident:input_type -> circle15.registry.v1.UpdateResidentRequest
-	43,  // 83: circle15.registry.v1.RegistryService.CreateNeed:input_type -> circle15.registry.v1.CreateNeedRequest
-	44,  // 84: circle15.registry.v1.RegistryService.GetNeed:input_type -> circle15.registry.v1.GetNeedRequest
-	45,  // 85: circle15.registry.v1.RegistryService.ListNeeds:input_type -> circle15.registry.v1.ListNeedsRequest
-	47,  // 86: circle15.registry.v1.RegistryService.UpdateNeed:input_type -> circle15.registry.v1.UpdateNeedRequest
-	48,  // 87: circle15.registry.v1.RegistryService.MeetNeed:input_type -> circle15.registry.v1.MeetNeedRequest
-	49,  // 88: circle15.registry.v1.RegistryService.ReopenNeed:input_type -> circle15.registry.v1.ReopenNeedRequest
-	50,  // 89: circle15.registry.v1.RegistryService.VoidNeed:input_type -> circle15.registry.v1.VoidNeedRequest
-	51,  // 90: circle15.registry.v1.RegistryService.CreateServiceFile:input_type -> circle15.registry.v1.CreateServiceFileRequest
-	52,  // 91: circle15.registry.v1.RegistryService.GetServiceFile:input_type -> circle15.registry.v1.GetServiceFileRequest
-	53,  // 92: circle15.registry.v1.RegistryService.ListServiceFiles:input_type -> circle15.registry.v1.ListServiceFilesRequest
-	55,  // 93: circle15.registry.v1.RegistryService.UpdateServiceFile:input_type -> circle15.registry.v1.UpdateServiceFileRequest
-	56,  // 94: circle15.registry.v1.RegistryService.VoidServiceFile:input_type -> circle15.registry.v1.VoidServiceFileRequest
-	57,  // 95: circle15.registry.v1.RegistryService.CreateVolunteerTeam:input_type -> circle15.registry.v1.CreateVolunteerTeamRequest
-	58,  // 96: circle15.registry.v1.RegistryService.GetVolunteerTeam:input_type -> circle15.registry.v1.GetVolunteerTeamRequest
-	59,  // 97: circle15.registry.v1.RegistryService.ListVolunteerTeams:input_type -> circle15.registry.v1.ListVolunteerTeamsRequest
-	61,  // 98: circle15.registry.v1.RegistryService.UpdateVolunteerTeam:input_type -> circle15.registry.v1.UpdateVolunteerTeamRequest
-	62,  // 99: circle15.registry.v1.RegistryService.CreateVolunteer:input_type -> circle15.registry.v1.CreateVolunteerRequest
-	63,  // 100: circle15.registry.v1.RegistryService.GetVolunteer:input_type -> circle15.registry.v1.GetVolunteerRequest
-	64,  // 101: circle15.registry.v1.RegistryService.ListVolunteers:input_type -> circle15.registry.v1.ListVolunteersRequest
-	66,  // 102: circle15.registry.v1.RegistryService.UpdateVolunteer:input_type -> circle15.registry.v1.UpdateVolunteerRequest
-	67,  // 103: circle15.registry.v1.RegistryService.GetStandards:input_type -> circle15.registry.v1.GetStandardsRequest
-	5,   // 104: circle15.registry.v1.RegistryService.CreateStation:output_type -> circle15.registry.v1.Station
-	5,   // 105: circle15.registry.v1.RegistryService.GetStation:output_type -> circle15.registry.v1.Station
-	21,  // 106: circle15.registry.v1.RegistryService.ListStations:output_type -> circle15.registry.v1.ListStationsResponse
-	5,   // 107: circle15.registry.v1.RegistryService.UpdateStation:output_type -> circle15.registry.v1.Station
-	6,   // 108: circle15.registry.v1.RegistryService.CreateStaff:output_type -> circle15.registry.v1.Staff
-	6,   // 109: circle15.registry.v1.RegistryService.GetStaff:output_type -> circle15.registry.v1.Staff
-	26,  // 110: circle15.registry.v1.RegistryService.ListStaff:output_type -> circle15.registry.v1.ListStaffResponse
-	6,   // 111: circle15.registry.v1.RegistryService.UpdateStaff:output_type -> circle15.registry.v1.Staff
-	7,   // 112: circle15.registry.v1.RegistryService.CreateCommunity:output_type -> circle15.registry.v1.Community
-	7,   // 113: circle15.registry.v1.RegistryService.GetCommunity:output_type -> circle15.registry.v1.Community
-	31,  // 114: circle15.registry.v1.RegistryService.ListCommunities:output_type -> circle15.registry.v1.ListCommunitiesResponse
-	7,   // 115: circle15.registry.v1.RegistryService.UpdateCommunity:output_type -> circle15.registry.v1.Community
-	8,   // 116: circle15.registry.v1.RegistryService.CreateHousehold:output_type -> circle15.registry.v1.Household
-	8,   // 117: circle15.registry.v1.RegistryService.GetHousehold:output_type -> circle15.registry.v1.Household
-	36,  // 118: circle15.registry.v1.RegistryService.ListHouseholds:output_type -> circle15.registry.v1.ListHouseholdsResponse
-	8,   // 119: circle15.registry.v1.RegistryService.UpdateHousehold:output_type -> circle15.registry.v1.Household
-	10,  // 120: circle15.registry.v1.RegistryService.CreateResident:output_type -> circle15.registry.v1.Resident
-	10,  // 121: circle15.registry.v1.RegistryService.GetResident:output_type -> circle15.registry.v1.Resident
-	41,  // 122: circle15.registry.v1.RegistryService.ListResidents:output_type -> circle15.registry.v1.ListResidentsResponse
-	10,  // 123: circle15.registry.v1.RegistryService.UpdateResident:output_type -> circle15.registry.v1.Resident
-	11,  // 124: circle15.registry.v1.RegistryService.CreateNeed:output_type -> circle15.registry.v1.Need
-	11,  // 125: circle15.registry.v1.RegistryService.GetNeed:output_type -> circle15.registry.v1.Need
-	46,  // 126: circle15.registry.v1.RegistryService.ListNeeds:output_type -> circle15.registry.v1.ListNeedsResponse
-	11,  // 127: circle15.registry.v1.RegistryService.UpdateNeed:output_type -> circle15.registry.v1.Need
-	11,  // 128: circle15.registry.v1.RegistryService.MeetNeed:output_type -> circle15.registry.v1.Need
-	11,  // 129: circle15.registry.v1.RegistryService.ReopenNeed:output_type -> circle15.registry.v1.Need
-	11,  // 130: circle15.registry.v1.RegistryService.VoidNeed:output_type -> circle15.registry.v1.Need
-	12,  // 131: circle15.registry.v1.RegistryService.CreateServiceFile:output_type -> circle15.registry.v1.ServiceFile
-	12,  // 132: circle15.registry.v1.RegistryService.GetServiceFile:output_type -> circle15.registry.v1.ServiceFile
-	54,  // 133: circle15.registry.v1.RegistryService.ListServiceFiles:output_type -> circle15.registry.v1.ListServiceFilesResponse
-	12,  // 134: circle15.registry.v1.RegistryService.UpdateServiceFile:output_type -> circle15.registry.v1.ServiceFile
-	12,  // 135: circle15.registry.v1.RegistryService.VoidServiceFile:output_type -> circle15.registry.v1.ServiceFile
-	13,  // 136: circle15.registry.v1.RegistryService.CreateVolunteerTeam:output_type -> circle15.registry.v1.VolunteerTeam
-	13,  // 137: circle15.registry.v1.RegistryService.GetVolunteerTeam:output_type -> circle15.registry.v1.VolunteerTeam
-	60,  // 138: circle15.registry.v1.RegistryService.ListVolunteerTeams:output_type -> circle15.registry.v1.ListVolunteerTeamsResponse
-	13,  // 139: circle15.registry.v1.RegistryService.UpdateVolunteerTeam:output_type -> circle15.registry.v1.VolunteerTeam
-	14,  // 140: circle15.registry.v1.RegistryService.CreateVolunteer:output_type -> circle15.registry.v1.Volunteer
-	14,  // 141: circle15.registry.v1.RegistryService.GetVolunteer:output_type -> circle15.registry.v1.Volunteer
-	65,  // 142: circle15.registry.v1.RegistryService.ListVolunteers:output_type -> circle15.registry.v1.ListVolunteersResponse
-	14,  // 143: circle15.registry.v1.RegistryService.UpdateVolunteer:output_type -> circle15.registry.v1.Volunteer
-	17,  // 144: circle15.registry.v1.RegistryService.GetStandards:output_type -> circle15.registry.v1.Standards
-	104, // [104:145] is the sub-list for method output_type
-	63,  // [63:104] is the sub-list for method input_type
-	63,  // [63:63] is the sub-list for extension type_name
-	63,  // [63:63] is the sub-list for extension extendee
-	0,   // [0:63] is the sub-list for field type_name
+	72,  // 18: circle15.registry.v1.ServiceFile.create_time:type_name -> google.protobuf.Timestamp
+	72,  // 19: circle15.registry.v1.ServiceFile.update_time:type_name -> google.protobuf.Timestamp
+	5,   // 20: circle15.registry.v1.VolunteerTeam.state:type_name -> circle15.registry.v1.VolunteerTeamState
+	72,  // 21: circle15.registry.v1.VolunteerTeam.create_time:type_name -> google.protobuf.Timestamp
+	72,  // 22: circle15.registry.v1.VolunteerTeam.update_time:type_name -> google.protobuf.Timestamp
+	6,   // 23: circle15.registry.v1.Volunteer.state:type_name -> circle15.registry.v1.VolunteerState
+	72,  // 24: circle15.registry.v1.Volunteer.create_time:type_name -> google.protobuf.Timestamp
+	72,  // 25: circle15.registry.v1.Volunteer.update_time:type_name -> google.protobuf.Timestamp
+	17,  // 26: circle15.registry.v1.StandardList.codes:type_name -> circle15.registry.v1.StandardCode
+	18,  // 27: circle15.registry.v1.Standards.lists:type_name -> circle15.registry.v1.StandardList
+	7,   // 28: circle15.registry.v1.CreateStationRequest.station:type_name -> circle15.registry.v1.Station
+	7,   // 29: circle15.registry.v1.ListStationsResponse.stations:type_name -> circle15.registry.v1.Station
+	7,   // 30: circle15.registry.v1.UpdateStationRequest.station:type_name -> circle15.registry.v1.Station
+	73,  // 31: circle15.registry.v1.UpdateStationRequest.update_mask:type_name -> google.protobuf.FieldMask
+	8,   // 32: circle15.registry.v1.CreateStaffRequest.staff:type_name -> circle15.registry.v1.Staff
+	8,   // 33: circle15.registry.v1.ListStaffResponse.staff:type_name -> circle15.registry.v1.Staff
+	8,   // 34: circle15.registry.v1.UpdateStaffRequest.staff:type_name -> circle15.registry.v1.Staff
+	73,  // 35: circle15.registry.v1.UpdateStaffRequest.update_mask:type_name -> google.protobuf.FieldMask
+	9,   // 36: circle15.registry.v1.CreateCommunityRequest.community:type_name -> circle15.registry.v1.Community
+	9,   // 37: circle15.registry.v1.ListCommunitiesResponse.communities:type_name -> circle15.registry.v1.Community
+	9,   // 38: circle15.registry.v1.UpdateCommunityRequest.community:type_name -> circle15.registry.v1.Community
+	73,  // 39: circle15.registry.v1.UpdateCommunityRequest.update_mask:type_name -> google.protobuf.FieldMask
+	10,  // 40: circle15.registry.v1.CreateHouseholdRequest.household:type_name -> circle15.registry.v1.Household
+	10,  // 41: circle15.registry.v1.ListHouseholdsResponse.households:type_name -> circle15.registry.v1.Household
+	10,  // 42: circle15.registry.v1.UpdateHouseholdRequest.household:type_name -> circle15.registry.v1.Household
+	73,  // 43: circle15.registry.v1.UpdateHouseholdRequest.update_mask:type_name -> google.protobuf.FieldMask
+	12,  // 44: circle15.registry.v1.CreateResidentRequest.resident:type_name -> circle15.registry.v1.Resident
+	12,  // 45: circle15.registry.v1.ListResidentsResponse.residents:type_name -> circle15.registry.v1.Resident
+	12,  // 46: circle15.registry.v1.UpdateResidentRequest.resident:type_name -> circle15.registry.v1.Resident
+	73,  // 47: circle15.registry.v1.UpdateResidentRequest.update_mask:type_name -> google.protobuf.FieldMask
+	13,  // 48: circle15.registry.v1.CreateNeedRequest.need:type_name -> circle15.registry.v1.Need
+	3,   // 49: circle15.registry.v1.ListNeedsRequest.state:type_name -> circle15.registry.v1.NeedState
+	13,  // 50: circle15.registry.v1.ListNeedsResponse.needs:type_name -> circle15.registry.v1.Need
+	13,  // 51: circle15.registry.v1.UpdateNeedRequest.need:type_name -> circle15.registry.v1.Need
+	73,  // 52: circle15.registry.v1.UpdateNeedRequest.update_mask:type_name -> google.protobuf.FieldMask
+	14,  // 53: circle15.registry.v1.CreateServiceFileRequest.service_file:type_name -> circle15.registry.v1.ServiceFile
+	14,  // 54: circle15.registry.v1.ListServiceFilesResponse.service_files:type_name -> circle15.registry.v1.ServiceFile
+	14,  // 55: circle15.registry.v1.UpdateServiceFileRequest.service_file:type_name -> circle15.registry.v1.ServiceFile
+	73,  // 56: circle15.registry.v1.UpdateServiceFileRequest.update_mask:type_name -> google.protobuf.FieldMask
+	15,  // 57: circle15.registry.v1.CreateVolunteerTeamRequest.volunteer_team:type_name -> circle15.registry.v1.VolunteerTeam
+	15,  // 58: circle15.registry.v1.ListVolunteerTeamsResponse.volunteer_teams:type_name -> circle15.registry.v1.VolunteerTeam
+	15,  // 59: circle15.registry.v1.UpdateVolunteerTeamRequest.volunteer_team:type_name -> circle15.registry.v1.VolunteerTeam
+	73,  // 60: circle15.registry.v1.UpdateVolunteerTeamRequest.update_mask:type_name -> google.protobuf.FieldMask
+	16,  // 61: circle15.registry.v1.CreateVolunteerRequest.volunteer:type_name -> circle15.registry.v1.Volunteer
+	16,  // 62: circle15.registry.v1.ListVolunteersResponse.volunteers:type_name -> circle15.registry.v1.Volunteer
+	16,  // 63: circle15.registry.v1.UpdateVolunteerRequest.volunteer:type_name -> circle15.registry.v1.Volunteer
+	73,  // 64: circle15.registry.v1.UpdateVolunteerRequest.update_mask:type_name -> google.protobuf.FieldMask
+	20,  // 65: circle15.registry.v1.RegistryService.CreateStation:input_type -> circle15.registry.v1.CreateStationRequest
+	21,  // 66: circle15.registry.v1.RegistryService.GetStation:input_type -> circle15.registry.v1.GetStationRequest
+	22,  // 67: circle15.registry.v1.RegistryService.ListStations:input_type -> circle15.registry.v1.ListStationsRequest
+	24,  // 68: circle15.registry.v1.RegistryService.UpdateStation:input_type -> circle15.registry.v1.UpdateStationRequest
+	25,  // 69: circle15.registry.v1.RegistryService.CreateStaff:input_type -> circle15.registry.v1.CreateStaffRequest
+	26,  // 70: circle15.registry.v1.RegistryService.GetStaff:input_type -> circle15.registry.v1.GetStaffRequest
+	27,  // 71: circle15.registry.v1.RegistryService.ListStaff:input_type -> circle15.registry.v1.ListStaffRequest
+	29,  // 72: circle15.registry.v1.RegistryService.UpdateStaff:input_type -> circle15.registry.v1.UpdateStaffRequest
+	30,  // 73: circle15.registry.v1.RegistryService.CreateCommunity:input_type -> circle15.registry.v1.CreateCommunityRequest
+	31,  // 74: circle15.registry.v1.RegistryService.GetCommunity:input_type -> circle15.registry.v1.GetCommunityRequest
+	32,  // 75: circle15.registry.v1.RegistryService.ListCommunities:input_type -> circle15.registry.v1.ListCommunitiesRequest
+	34,  // 76: circle15.registry.v1.RegistryService.UpdateCommunity:input_type -> circle15.registry.v1.UpdateCommunityRequest
+	35,  // 77: circle15.registry.v1.RegistryService.CreateHousehold:input_type -> circle15.registry.v1.CreateHouseholdRequest
+	36,  // 78: circle15.registry.v1.RegistryService.GetHousehold:input_type -> circle15.registry.v1.GetHouseholdRequest
+	37,  // 79: circle15.registry.v1.RegistryService.ListHouseholds:input_type -> circle15.registry.v1.ListHouseholdsRequest
+	39,  // 80: circle15.registry.v1.RegistryService.UpdateHousehold:input_type -> circle15.registry.v1.UpdateHouseholdRequest
+	40,  // 81: circle15.registry.v1.RegistryService.CreateResident:input_type -> circle15.registry.v1.CreateResidentRequest
+	41,  // 82: circle15.registry.v1.RegistryService.GetResident:input_type -> circle15.registry.v1.GetResidentRequest
+	42,  // 83: circle15.registry.v1.RegistryService.ListResidents:input_type -> circle15.registry.v1.ListResidentsRequest
+	44,  // 84: circle15.registry.v1.RegistryService.UpdateResident:input_type -> circle15.registry.v1.UpdateResidentRequest
+	45,  // 85: circle15.registry.v1.RegistryService.CreateNeed:input_type -> circle15.registry.v1.CreateNeedRequest
+	46,  // 86: circle15.registry.v1.RegistryService.GetNeed:input_type -> circle15.registry.v1.GetNeedRequest
+	47,  // 87: circle15.registry.v1.RegistryService.ListNeeds:input_type -> circle15.registry.v1.ListNeedsRequest
+	49,  // 88: circle15.registry.v1.RegistryService.UpdateNeed:input_type -> circle15.registry.v1.UpdateNeedRequest
+	50,  // 89: circle15.registry.v1.RegistryService.MeetNeed:input_type -> circle15.registry.v1.MeetNeedRequest
+	51,  // 90: circle15.registry.v1.RegistryService.ReopenNeed:input_type -> circle15.registry.v1.ReopenNeedRequest
+	52,  // 91: circle15.registry.v1.RegistryService.VoidNeed:input_type -> circle15.registry.v1.VoidNeedRequest
+	53,  // 92: circle15.registry.v1.RegistryService.CreateServiceFile:input_type -> circle15.registry.v1.CreateServiceFileRequest
+	54,  // 93: circle15.registry.v1.RegistryService.GetServiceFile:input_type -> circle15.registry.v1.GetServiceFileRequest
+	55,  // 94: circle15.registry.v1.RegistryService.ListServiceFiles:input_type -> circle15.registry.v1.ListServiceFilesRequest
+	57,  // 95: circle15.registry.v1.RegistryService.UpdateServiceFile:input_type -> circle15.registry.v1.UpdateServiceFileRequest
+	58,  // 96: circle15.registry.v1.RegistryService.VoidServiceFile:input_type -> circle15.registry.v1.VoidServiceFileRequest
+	59,  // 97: circle15.registry.v1.RegistryService.CreateVolunteerTeam:input_type -> circle15.registry.v1.CreateVolunteerTeamRequest
+	60,  // 98: circle15.registry.v1.RegistryService.GetVolunteerTeam:input_type -> circle15.registry.v1.GetVolunteerTeamRequest
+	61,  // 99: circle15.registry.v1.RegistryService.ListVolunteerTeams:input_type -> circle15.registry.v1.ListVolunteerTeamsRequest
+	63,  // 100: circle15.registry.v1.RegistryService.UpdateVolunteerTeam:input_type -> circle15.registry.v1.UpdateVolunteerTeamRequest
+	64,  // 101: circle15.registry.v1.RegistryService.VoidVolunteerTeam:input_type -> circle15.registry.v1.VoidVolunteerTeamRequest
+	65,  // 102: circle15.registry.v1.RegistryService.CreateVolunteer:input_type -> circle15.registry.v1.CreateVolunteerRequest
+	66,  // 103: circle15.registry.v1.RegistryService.GetVolunteer:input_type -> circle15.registry.v1.GetVolunteerRequest
+	67,  // 104: circle15.registry.v1.RegistryService.ListVolunteers:input_type -> circle15.registry.v1.ListVolunteersRequest
+	69,  // 105: circle15.registry.v1.RegistryService.UpdateVolunteer:input_type -> circle15.registry.v1.UpdateVolunteerRequest
+	70,  // 106: circle15.registry.v1.RegistryService.VoidVolunteer:input_type -> circle15.registry.v1.VoidVolunteerRequest
+	71,  // 107: circle15.registry.v1.RegistryService.GetStandards:input_type -> circle15.registry.v1.GetStandardsRequest
+	7,   // 108: circle15.registry.v1.RegistryService.CreateStation:output_type -> circle15.registry.v1.Station
+	7,   // 109: circle15.registry.v1.RegistryService.GetStation:output_type -> circle15.registry.v1.Station
+	23,  // 110: circle15.registry.v1.RegistryService.ListStations:output_type -> circle15.registry.v1.ListStationsResponse
+	7,   // 111: circle15.registry.v1.RegistryService.UpdateStation:output_type -> circle15.registry.v1.Station
+	8,   // 112: circle15.registry.v1.RegistryService.CreateStaff:output_type -> circle15.registry.v1.Staff
+	8,   // 113: circle15.registry.v1.RegistryService.GetStaff:output_type -> circle15.registry.v1.Staff
+	28,  // 114: circle15.registry.v1.RegistryService.ListStaff:output_type -> circle15.registry.v1.ListStaffResponse
+	8,   // 115: circle15.registry.v1.RegistryService.UpdateStaff:output_type -> circle15.registry.v1.Staff
+	9,   // 116: circle15.registry.v1.RegistryService.CreateCommunity:output_type -> circle15.registry.v1.Community
+	9,   // 117: circle15.registry.v1.RegistryService.GetCommunity:output_type -> circle15.registry.v1.Community
+	33,  // 118: circle15.registry.v1.RegistryService.ListCommunities:output_type -> circle15.registry.v1.ListCommunitiesResponse
+	9,   // 119: circle15.registry.v1.RegistryService.UpdateCommunity:output_type -> circle15.registry.v1.Community
+	10,  // 120: circle15.registry.v1.RegistryService.CreateHousehold:output_type -> circle15.registry.v1.Household
+	10,  // 121: circle15.registry.v1.RegistryService.GetHousehold:output_type -> circle15.registry.v1.Household
+	38,  // 122: circle15.registry.v1.RegistryService.ListHouseholds:output_type -> circle15.registry.v1.ListHouseholdsResponse
+	10,  // 123: circle15.registry.v1.RegistryService.UpdateHousehold:output_type -> circle15.registry.v1.Household
+	12,  // 124: circle15.registry.v1.RegistryService.CreateResident:output_type -> circle15.registry.v1.Resident
+	12,  // 125: circle15.registry.v1.RegistryService.GetResident:output_type -> circle15.registry.v1.Resident
+	43,  // 126: circle15.registry.v1.RegistryService.ListResidents:output_type -> circle15.registry.v1.ListResidentsResponse
+	12,  // 127: circle15.registry.v1.RegistryService.UpdateResident:output_type -> circle15.registry.v1.Resident
+	13,  // 128: circle15.registry.v1.RegistryService.CreateNeed:output_type -> circle15.registry.v1.Need
+	13,  // 129: circle15.registry.v1.RegistryService.GetNeed:output_type -> circle15.registry.v1.Need
+	48,  // 130: circle15.registry.v1.RegistryService.ListNeeds:output_type -> circle15.registry.v1.ListNeedsResponse
+	13,  // 131: circle15.registry.v1.RegistryService.UpdateNeed:output_type -> circle15.registry.v1.Need
+	13,  // 132: circle15.registry.v1.RegistryService.MeetNeed:output_type -> circle15.registry.v1.Need
+	13,  // 133: circle15.registry.v1.RegistryService.ReopenNeed:output_type -> circle15.registry.v1.Need
+	13,  // 134: circle15.registry.v1.RegistryService.VoidNeed:output_type -> circle15.registry.v1.Need
+	14,  // 135: circle15.registry.v1.RegistryService.CreateServiceFile:output_type -> circle15.registry.v1.ServiceFile
+	14,  // 136: circle15.registry.v1.RegistryService.GetServiceFile:output_type -> circle15.registry.v1.ServiceFile
+	56,  // 137: circle15.registry.v1.RegistryService.ListServiceFiles:output_type -> circle15.registry.v1.ListServiceFilesResponse
+	14,  // 138: circle15.registry.v1.RegistryService.UpdateServiceFile:output_type -> circle15.registry.v1.ServiceFile
+	14,  // 139: circle15.registry.v1.RegistryService.VoidServiceFile:output_type -> circle15.registry.v1.ServiceFile
+	15,  // 140: circle15.registry.v1.RegistryService.CreateVolunteerTeam:output_type -> circle15.registry.v1.VolunteerTeam
+	15,  // 141: circle15.registry.v1.RegistryService.GetVolunteerTeam:output_type -> circle15.registry.v1.VolunteerTeam
+	62,  // 142: circle15.registry.v1.RegistryService.ListVolunteerTeams:output_type -> circle15.registry.v1.ListVolunteerTeamsResponse
+	15,  // 143: circle15.registry.v1.RegistryService.UpdateVolunteerTeam:output_type -> circle15.registry.v1.VolunteerTeam
+	15,  // 144: circle15.registry.v1.RegistryService.VoidVolunteerTeam:output_type -> circle15.registry.v1.VolunteerTeam
+	16,  // 145: circle15.registry.v1.RegistryService.CreateVolunteer:output_type -> circle15.registry.v1.Volunteer
+	16,  // 146: circle15.registry.v1.RegistryService.GetVolunteer:output_type -> circle15.registry.v1.Volunteer
+	68,  // 147: circle15.registry.v1.RegistryService.ListVolunteers:output_type -> circle15.registry.v1.ListVolunteersResponse
+	16,  // 148: circle15.registry.v1.RegistryService.UpdateVolunteer:output_type -> circle15.registry.v1.Volunteer
+	16,  // 149: circle15.registry.v1.RegistryService.VoidVolunteer:output_type -> circle15.registry.v1.Volunteer
+	19,  // 150: circle15.registry.v1.RegistryService.GetStandards:output_type -> circle15.registry.v1.Standards
+	108, // [108:151] is the sub-list for method output_type
+	65,  // [65:108] is the sub-list for method input_type
+	65,  // [65:65] is the sub-list for extension type_name
+	65,  // [65:65] is the sub-list for extension extendee
+	0,   // [0:65] is the sub-list for field type_name
 }
 
 func init() { file_circle15_registry_v1_registry_proto_init() }
@@ -5571,8 +5885,8 @@ func file_circle15_registry_v1_registry_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_circle15_registry_v1_registry_proto_rawDesc), len(file_circle15_registry_v1_registry_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   63,
+			NumEnums:      7,
+			NumMessages:   65,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -58,10 +58,12 @@ const (
 	RegistryService_GetVolunteerTeam_FullMethodName    = "/circle15.registry.v1.RegistryService/GetVolunteerTeam"
 	RegistryService_ListVolunteerTeams_FullMethodName  = "/circle15.registry.v1.RegistryService/ListVolunteerTeams"
 	RegistryService_UpdateVolunteerTeam_FullMethodName = "/circle15.registry.v1.RegistryService/UpdateVolunteerTeam"
+	RegistryService_VoidVolunteerTeam_FullMethodName   = "/circle15.registry.v1.RegistryService/VoidVolunteerTeam"
 	RegistryService_CreateVolunteer_FullMethodName     = "/circle15.registry.v1.RegistryService/CreateVolunteer"
 	RegistryService_GetVolunteer_FullMethodName        = "/circle15.registry.v1.RegistryService/GetVolunteer"
 	RegistryService_ListVolunteers_FullMethodName      = "/circle15.registry.v1.RegistryService/ListVolunteers"
 	RegistryService_UpdateVolunteer_FullMethodName     = "/circle15.registry.v1.RegistryService/UpdateVolunteer"
+	RegistryService_VoidVolunteer_FullMethodName       = "/circle15.registry.v1.RegistryService/VoidVolunteer"
 	RegistryService_GetStandards_FullMethodName        = "/circle15.registry.v1.RegistryService/GetStandards"
 )
 
@@ -222,9 +224,14 @@ type RegistryServiceClient interface {
 	ListVolunteerTeams(ctx context.Context, in *ListVolunteerTeamsRequest, opts ...grpc.CallOption) (*ListVolunteerTeamsResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. A dissolved date needs that every
 	// volunteer has left by then.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (volunteers in the team).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (volunteers in the team;
+	// void).
 	// Permission: volunteerTeams:update.
 	UpdateVolunteerTeam(ctx context.Context, in *UpdateVolunteerTeamRequest, opts ...grpc.CallOption) (*VolunteerTeam, error)
+	// Takes a volunteer team back that was recorded by mistake: it is kept with the reason and counted nowhere.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (already void; it has volunteers who are not void), ETAG_MISMATCH.
+	// Permission: volunteerTeams:void.
+	VoidVolunteerTeam(ctx context.Context, in *VoidVolunteerTeamRequest, opts ...grpc.CallOption) (*VolunteerTeam, error)
 	// Creates a volunteer. The id may be supplied by the client.
 	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the identity number is registered).
 	// Permission: volunteers:create.
@@ -238,9 +245,14 @@ type RegistryServiceClient interface {
 	// Permission: volunteers:list.
 	ListVolunteers(ctx context.Context, in *ListVolunteersRequest, opts ...grpc.CallOption) (*ListVolunteersResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, ALREADY_EXISTS (the identity number
+	// is registered), CONFLICT (void).
 	// Permission: volunteers:update.
 	UpdateVolunteer(ctx context.Context, in *UpdateVolunteerRequest, opts ...grpc.CallOption) (*Volunteer, error)
+	// Takes a volunteer back that was recorded by mistake: it is kept with the reason and counted nowhere.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (already void), ETAG_MISMATCH.
+	// Permission: volunteers:void.
+	VoidVolunteer(ctx context.Context, in *VoidVolunteerRequest, opts ...grpc.CallOption) (*Volunteer, error)
 	// Returns the codes that the tenant uses, with Chinese and English labels.
 	// Permission: standards:get.
 	GetStandards(ctx context.Context, in *GetStandardsRequest, opts ...grpc.CallOption) (*Standards, error)
@@ -614,6 +626,16 @@ func (c *registryServiceClient) UpdateVolunteerTeam(ctx context.Context, in *Upd
 	return out, nil
 }
 
+func (c *registryServiceClient) VoidVolunteerTeam(ctx context.Context, in *VoidVolunteerTeamRequest, opts ...grpc.CallOption) (*VolunteerTeam, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VolunteerTeam)
+	err := c.cc.Invoke(ctx, RegistryService_VoidVolunteerTeam_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *registryServiceClient) CreateVolunteer(ctx context.Context, in *CreateVolunteerRequest, opts ...grpc.CallOption) (*Volunteer, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Volunteer)
@@ -648,6 +670,16 @@ func (c *registryServiceClient) UpdateVolunteer(ctx context.Context, in *UpdateV
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Volunteer)
 	err := c.cc.Invoke(ctx, RegistryService_UpdateVolunteer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *registryServiceClient) VoidVolunteer(ctx context.Context, in *VoidVolunteerRequest, opts ...grpc.CallOption) (*Volunteer, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Volunteer)
+	err := c.cc.Invoke(ctx, RegistryService_VoidVolunteer_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -821,9 +853,14 @@ type RegistryServiceServer interface {
 	ListVolunteerTeams(context.Context, *ListVolunteerTeamsRequest) (*ListVolunteerTeamsResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. A dissolved date needs that every
 	// volunteer has left by then.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (volunteers in the team).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (volunteers in the team;
+	// void).
 	// Permission: volunteerTeams:update.
 	UpdateVolunteerTeam(context.Context, *UpdateVolunteerTeamRequest) (*VolunteerTeam, error)
+	// Takes a volunteer team back that was recorded by mistake: it is kept with the reason and counted nowhere.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (already void; it has volunteers who are not void), ETAG_MISMATCH.
+	// Permission: volunteerTeams:void.
+	VoidVolunteerTeam(context.Context, *VoidVolunteerTeamRequest) (*VolunteerTeam, error)
 	// Creates a volunteer. The id may be supplied by the client.
 	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the identity number is registered).
 	// Permission: volunteers:create.
@@ -837,9 +874,14 @@ type RegistryServiceServer interface {
 	// Permission: volunteers:list.
 	ListVolunteers(context.Context, *ListVolunteersRequest) (*ListVolunteersResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, ALREADY_EXISTS (the identity number
+	// is registered), CONFLICT (void).
 	// Permission: volunteers:update.
 	UpdateVolunteer(context.Context, *UpdateVolunteerRequest) (*Volunteer, error)
+	// Takes a volunteer back that was recorded by mistake: it is kept with the reason and counted nowhere.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (already void), ETAG_MISMATCH.
+	// Permission: volunteers:void.
+	VoidVolunteer(context.Context, *VoidVolunteerRequest) (*Volunteer, error)
 	// Returns the codes that the tenant uses, with Chinese and English labels.
 	// Permission: standards:get.
 	GetStandards(context.Context, *GetStandardsRequest) (*Standards, error)
@@ -961,6 +1003,9 @@ func (UnimplementedRegistryServiceServer) ListVolunteerTeams(context.Context, *L
 func (UnimplementedRegistryServiceServer) UpdateVolunteerTeam(context.Context, *UpdateVolunteerTeamRequest) (*VolunteerTeam, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateVolunteerTeam not implemented")
 }
+func (UnimplementedRegistryServiceServer) VoidVolunteerTeam(context.Context, *VoidVolunteerTeamRequest) (*VolunteerTeam, error) {
+	return nil, status.Error(codes.Unimplemented, "method VoidVolunteerTeam not implemented")
+}
 func (UnimplementedRegistryServiceServer) CreateVolunteer(context.Context, *CreateVolunteerRequest) (*Volunteer, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateVolunteer not implemented")
 }
@@ -972,6 +1017,9 @@ func (UnimplementedRegistryServiceServer) ListVolunteers(context.Context, *ListV
 }
 func (UnimplementedRegistryServiceServer) UpdateVolunteer(context.Context, *UpdateVolunteerRequest) (*Volunteer, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateVolunteer not implemented")
+}
+func (UnimplementedRegistryServiceServer) VoidVolunteer(context.Context, *VoidVolunteerRequest) (*Volunteer, error) {
+	return nil, status.Error(codes.Unimplemented, "method VoidVolunteer not implemented")
 }
 func (UnimplementedRegistryServiceServer) GetStandards(context.Context, *GetStandardsRequest) (*Standards, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetStandards not implemented")
@@ -1645,6 +1693,24 @@ func _RegistryService_UpdateVolunteerTeam_Handler(srv interface{}, ctx context.C
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RegistryService_VoidVolunteerTeam_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VoidVolunteerTeamRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistryServiceServer).VoidVolunteerTeam(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistryService_VoidVolunteerTeam_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistryServiceServer).VoidVolunteerTeam(ctx, req.(*VoidVolunteerTeamRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RegistryService_CreateVolunteer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CreateVolunteerRequest)
 	if err := dec(in); err != nil {
@@ -1713,6 +1779,24 @@ func _RegistryService_UpdateVolunteer_Handler(srv interface{}, ctx context.Conte
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(RegistryServiceServer).UpdateVolunteer(ctx, req.(*UpdateVolunteerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RegistryService_VoidVolunteer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VoidVolunteerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistryServiceServer).VoidVolunteer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistryService_VoidVolunteer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistryServiceServer).VoidVolunteer(ctx, req.(*VoidVolunteerRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1887,6 +1971,10 @@ var RegistryService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _RegistryService_UpdateVolunteerTeam_Handler,
 		},
 		{
+			MethodName: "VoidVolunteerTeam",
+			Handler:    _RegistryService_VoidVolunteerTeam_Handler,
+		},
+		{
 			MethodName: "CreateVolunteer",
 			Handler:    _RegistryService_CreateVolunteer_Handler,
 		},
@@ -1901,6 +1989,10 @@ var RegistryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateVolunteer",
 			Handler:    _RegistryService_UpdateVolunteer_Handler,
+		},
+		{
+			MethodName: "VoidVolunteer",
+			Handler:    _RegistryService_VoidVolunteer_Handler,
 		},
 		{
 			MethodName: "GetStandards",

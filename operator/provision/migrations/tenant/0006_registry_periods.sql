@@ -3,3 +3,13 @@
 -- taken back.
 UPDATE service_facts SET fact_date = fact_date + 1
 WHERE measure IN ('stations', 'volunteer_team', 'volunteer') AND (amount < 0) = (reverses IS NULL);
+
+-- A team or a volunteer recorded by mistake is void: kept with the reason, counted nowhere, its identity number free again.
+ALTER TABLE volunteer_teams
+    ADD COLUMN state       text NOT NULL DEFAULT 'ACTIVE' CONSTRAINT volunteer_teams_state_known CHECK (state IN ('ACTIVE', 'VOID')),
+    ADD COLUMN void_reason text NOT NULL DEFAULT '';
+ALTER TABLE volunteers
+    ADD COLUMN state       text NOT NULL DEFAULT 'ACTIVE' CONSTRAINT volunteers_state_known CHECK (state IN ('ACTIVE', 'VOID')),
+    ADD COLUMN void_reason text NOT NULL DEFAULT '';
+DROP INDEX volunteers_identity_number_key;
+CREATE UNIQUE INDEX volunteers_identity_number_key ON volunteers (identity_number) WHERE withdrawn_date IS NULL AND state = 'ACTIVE';
