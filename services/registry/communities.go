@@ -10,6 +10,7 @@ import (
 	registryv1 "circle15.dev/api/registry/v1"
 	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/authz"
+	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
 	"circle15.dev/internal/write"
@@ -25,6 +26,9 @@ func (s *Service) CreateCommunity(ctx context.Context, req *registryv1.CreateCom
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.Community, error) {
 		station, err := openStation(ctx, tx, "community.stationId", in.GetStationId())
 		if err != nil {
+			return nil, err
+		}
+		if err := station.openOn("community.stationId", civildate.Today()); err != nil {
 			return nil, err
 		}
 		if err := checkCommunityCode("community.divisionCode", in.GetDivisionCode(), station.DivisionCode); err != nil {

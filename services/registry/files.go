@@ -41,6 +41,9 @@ func (s *Service) CreateServiceFile(ctx context.Context, req *registryv1.CreateS
 		if err != nil {
 			return nil, err
 		}
+		if err := refuseAfterClosing(ctx, tx, "serviceFile.builtDate", resident.StationID, built); err != nil {
+			return nil, err
+		}
 		staff, err := refs.StaffOn(ctx, tx, "serviceFile.staffId", in.GetStaffId(), resident.StationID, built)
 		if err != nil {
 			return nil, err

@@ -267,6 +267,16 @@ func (e *env) count(sql string, args ...any) int64 {
 	return n
 }
 
+// exec writes into the tables themselves what another service would.
+func (e *env) exec(sql string, args ...any) {
+	e.t.Helper()
+	rows := e.query(sql, args...)
+	rows.Close()
+	if err := rows.Err(); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
 // query asks the tables themselves, past the service.
 func (e *env) query(sql string, args ...any) pgx.Rows {
 	e.t.Helper()

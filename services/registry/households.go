@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	registryv1 "circle15.dev/api/registry/v1"
+	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
 	"circle15.dev/internal/write"
@@ -22,6 +23,9 @@ func (s *Service) CreateHousehold(ctx context.Context, req *registryv1.CreateHou
 		var err error
 		household.CommunityID, household.StationID, err = communityRef(ctx, tx, "household.communityId", req.GetHousehold().GetCommunityId())
 		if err != nil {
+			return nil, err
+		}
+		if err := refuseAfterClosing(ctx, tx, "household.communityId", household.StationID, civildate.Today()); err != nil {
 			return nil, err
 		}
 		row, err := household.insert(ctx, tx)

@@ -38,6 +38,9 @@ func (s *Service) CreateNeed(ctx context.Context, req *registryv1.CreateNeedRequ
 		if err != nil {
 			return nil, err
 		}
+		if err := refuseAfterClosing(ctx, tx, "need.recordedDate", household.StationID, recorded); err != nil {
+			return nil, err
+		}
 		need := &needRow{ID: id, HouseholdID: household.ID, StationID: household.StationID, RecordedDate: recorded}
 		if err := need.refer(ctx, tx, nil, in); err != nil {
 			return nil, err

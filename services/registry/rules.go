@@ -48,6 +48,14 @@ func (p period) endsWithin(end *time.Time, field, whole string) error {
 	return apierr.InvalidField(field, "must be given and not be after the end of the %s on %s", whole, civildate.Format(*end))
 }
 
+// beginsWithin refuses a period that begins before what it belongs to. Field names the first day of the period.
+func (p period) beginsWithin(begin time.Time, field, whole string) error {
+	if !p.first.Before(begin) {
+		return nil
+	}
+	return apierr.InvalidField(field, "must not be before the beginning of the %s on %s", whole, civildate.Format(begin))
+}
+
 // goesOn says whether the period lasts beyond today, so that a quota counts it.
 func (p period) goesOn() bool { return p.last == nil || p.last.After(civildate.Today()) }
 

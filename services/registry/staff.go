@@ -30,6 +30,9 @@ func (s *Service) CreateStaff(ctx context.Context, req *registryv1.CreateStaffRe
 		if err != nil {
 			return nil, err
 		}
+		if err := worker.service().beginsWithin(station.OpenedDate, "staff.startDate", "station"); err != nil {
+			return nil, err
+		}
 		if err := worker.service().endsWithin(station.ClosedDate, "staff.endDate", "station"); err != nil {
 			return nil, err
 		}
@@ -77,11 +80,7 @@ func (s *Service) UpdateStaff(ctx context.Context, req *registryv1.UpdateStaffRe
 			return nil, err
 		}
 		if !worker.service().equal(old.service()) {
-			station, err := openStation(ctx, tx, "staff.stationId", old.StationID.String())
-			if err != nil {
-				return nil, err
-			}
-			if err := worker.service().endsWithin(station.ClosedDate, "staff.endDate", "station"); err != nil {
+			if err := worker.moveService(ctx, tx, old); err != nil {
 				return nil, err
 			}
 		}
@@ -96,6 +95,23 @@ func (s *Service) UpdateStaff(ctx context.Context, req *registryv1.UpdateStaffRe
 		}
 		return row.toProto(), nil
 	})
+}
+
+// moveService checks other days of service: they lie within the station's, and leave out nothing that the worker did.
+func (r *staffRow) moveService(ctx context.Context, tx *tenantdb.Tx, old *staffRow) error {
+	station, err := openStation(ctx, tx, "staff.stationId", old.StationID.String())
+	if err != nil {
+		return err
+	}
+	if !r.StartDate.Equal(old.StartDate) {
+		if err := r.service().beginsWithin(station.OpenedDate, "staff.startDate", "station"); err != nil {
+			return err
+		}
+	}
+	if err := r.service().endsWithin(station.ClosedDate, "staff.endDate", "station"); err != nil {
+		return err
+	}
+	return r.checkService(ctx, tx, old)
 }
 
 // readStaff reads the message and checks what needs no database. The station is resolved by the caller.

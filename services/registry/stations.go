@@ -4,12 +4,10 @@ import (
 	"context"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	registryv1 "circle15.dev/api/registry/v1"
 	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/authz"
-	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/facts"
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
@@ -82,7 +80,7 @@ func (s *Service) UpdateStation(ctx context.Context, req *registryv1.UpdateStati
 		if err != nil {
 			return nil, err
 		}
-		if err := station.checkClosing(ctx, tx); err != nil {
+		if err := station.checkPeriod(ctx, tx, old); err != nil {
 			return nil, err
 		}
 		row, err := station.update(ctx, tx)
@@ -113,23 +111,6 @@ func readStation(id uuid.UUID, m *registryv1.Station) (*stationRow, error) {
 		ID: id, DivisionCode: m.GetDivisionCode(), DisplayName: m.GetDisplayName(), Address: m.GetAddress(), Phone: m.GetPhone(),
 		OpenedDate: operation.first, ClosedDate: operation.last,
 	}, nil
-}
-
-// checkClosing refuses to close a station while workers serve beyond its last day. The caller holds the station's
-// lock, which a new worker's record waits for.
-func (r *stationRow) checkClosing(ctx context.Context, tx *tenantdb.Tx) error {
-	if r.ClosedDate == nil {
-		return nil
-	}
-	serving, err := tenantdb.One(ctx, tx, pgx.RowTo[int64], countStaffAfter, r.ID, *r.ClosedDate)
-	if err != nil {
-		return err
-	}
-	if serving > 0 {
-		return apierr.New(apierr.Conflict, "%d workers of the station serve beyond %s; end their service first",
-			serving, civildate.Format(*r.ClosedDate)).With("station.closedDate", "workers serve beyond it")
-	}
-	return nil
 }
 
 // facts count the station from its first day to its last.

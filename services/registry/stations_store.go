@@ -51,9 +51,6 @@ var (
 	shareStation = tenantdb.SQL(`SELECT ` + stationColumns + ` FROM {tenant}.stations
 		WHERE id = $1 AND ($2::uuid[] IS NULL OR id = ANY($2)) FOR SHARE`)
 
-	countStaffAfter = tenantdb.SQL(`SELECT count(*) FROM {tenant}.staff
-		WHERE station_id = $1 AND (end_date IS NULL OR end_date > $2)`)
-
 	scanStation = pgx.RowToAddrOfStructByPos[stationRow]
 
 	stationUniques = uniques{

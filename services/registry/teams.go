@@ -15,7 +15,6 @@ import (
 	"circle15.dev/internal/standards"
 	"circle15.dev/internal/tenantdb"
 	"circle15.dev/internal/write"
-	"circle15.dev/services/internal/refs"
 )
 
 // The states of a team and of a volunteer.
@@ -37,11 +36,17 @@ func (s *Service) CreateVolunteerTeam(
 		return nil, err
 	}
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.VolunteerTeam, error) {
-		var err error
-		team.StationID, err = refs.Station(ctx, tx, "volunteerTeam.stationId", req.GetVolunteerTeam().GetStationId())
+		station, err := openStation(ctx, tx, "volunteerTeam.stationId", req.GetVolunteerTeam().GetStationId())
 		if err != nil {
 			return nil, err
 		}
+		if err := team.being().beginsWithin(station.OpenedDate, "volunteerTeam.foundedDate", "station"); err != nil {
+			return nil, err
+		}
+		if err := team.being().endsWithin(station.ClosedDate, "volunteerTeam.dissolvedDate", "station"); err != nil {
+			return nil, err
+		}
+		team.StationID = station.ID
 		row, err := team.insert(ctx, tx)
 		if err != nil {
 			return nil, err
@@ -89,8 +94,10 @@ func (s *Service) UpdateVolunteerTeam(
 		if err != nil {
 			return nil, err
 		}
-		if err := team.checkDissolution(ctx, tx); err != nil {
-			return nil, err
+		if !team.being().equal(old.being()) {
+			if err := team.moveBeing(ctx, tx, old); err != nil {
+				return nil, err
+			}
 		}
 		row, err := team.update(ctx, tx)
 		if err != nil {
@@ -153,6 +160,18 @@ func readTeam(ctx context.Context, id uuid.UUID, m *registryv1.VolunteerTeam) (*
 		ID: id, DisplayName: m.GetDisplayName(), Domain: m.GetDomain(), FoundedDate: being.first, DissolvedDate: being.last,
 		State: volunteeringActive,
 	}, nil
+}
+
+// moveBeing checks other days of a team: they lie within the station's, and leave out no volunteer.
+func (r *teamRow) moveBeing(ctx context.Context, tx *tenantdb.Tx, old *teamRow) error {
+	station, err := openStation(ctx, tx, "volunteerTeam.stationId", old.StationID.String())
+	if err != nil {
+		return err
+	}
+	if err := r.being().endsWithin(station.ClosedDate, "volunteerTeam.dissolvedDate", "station"); err != nil {
+		return err
+	}
+	return r.checkDissolution(ctx, tx)
 }
 
 // checkDissolution refuses to dissolve a team while volunteers stay beyond its last day. The caller holds the team's

@@ -161,6 +161,9 @@ func (r *volunteerRow) joinTeam(ctx context.Context, tx *tenantdb.Tx, id string)
 		return apierr.InvalidField("volunteer.teamId", "must name a team that is not void")
 	}
 	r.TeamID, r.StationID = team.ID, team.StationID
+	if err := r.being().beginsWithin(team.FoundedDate, "volunteer.registeredDate", "team"); err != nil {
+		return err
+	}
 	return r.being().endsWithin(team.DissolvedDate, "volunteer.withdrawnDate", "team")
 }
 

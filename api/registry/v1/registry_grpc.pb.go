@@ -86,10 +86,12 @@ type RegistryServiceClient interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: stations:list.
 	ListStations(ctx context.Context, in *ListStationsRequest, opts ...grpc.CallOption) (*ListStationsResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. A closed date needs that every
-	// worker's service has ended by then.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (workers in service),
-	// QUOTA_EXCEEDED (a station that opens again).
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. A closed date needs that nothing goes
+	// on beyond it: workers in service, volunteer teams, open cases, planned visits and activities, groups. An opened date needs
+	// that no worker, team or counted act was before it.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (the station has something
+	// beyond its last day or before its first; the error says what and how many), ALREADY_EXISTS (the township has another station
+	// in operation), QUOTA_EXCEEDED (a station that opens again).
 	// Permission: stations:update.
 	UpdateStation(ctx context.Context, in *UpdateStationRequest, opts ...grpc.CallOption) (*Station, error)
 	// Creates a worker. The id may be supplied by the client.
@@ -106,8 +108,8 @@ type RegistryServiceClient interface {
 	// Permission: staff:list.
 	ListStaff(ctx context.Context, in *ListStaffRequest, opts ...grpc.CallOption) (*ListStaffResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, QUOTA_EXCEEDED (a worker who
-	// returns).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (days of service that leave
+	// out acts of the worker), ALREADY_EXISTS (the station has another head), QUOTA_EXCEEDED (a worker who returns).
 	// Permission: staff:update.
 	UpdateStaff(ctx context.Context, in *UpdateStaffRequest, opts ...grpc.CallOption) (*Staff, error)
 	// Creates a community. The id may be supplied by the client.
@@ -715,10 +717,12 @@ type RegistryServiceServer interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: stations:list.
 	ListStations(context.Context, *ListStationsRequest) (*ListStationsResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. A closed date needs that every
-	// worker's service has ended by then.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (workers in service),
-	// QUOTA_EXCEEDED (a station that opens again).
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. A closed date needs that nothing goes
+	// on beyond it: workers in service, volunteer teams, open cases, planned visits and activities, groups. An opened date needs
+	// that no worker, team or counted act was before it.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (the station has something
+	// beyond its last day or before its first; the error says what and how many), ALREADY_EXISTS (the township has another station
+	// in operation), QUOTA_EXCEEDED (a station that opens again).
 	// Permission: stations:update.
 	UpdateStation(context.Context, *UpdateStationRequest) (*Station, error)
 	// Creates a worker. The id may be supplied by the client.
@@ -735,8 +739,8 @@ type RegistryServiceServer interface {
 	// Permission: staff:list.
 	ListStaff(context.Context, *ListStaffRequest) (*ListStaffResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, QUOTA_EXCEEDED (a worker who
-	// returns).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (days of service that leave
+	// out acts of the worker), ALREADY_EXISTS (the station has another head), QUOTA_EXCEEDED (a worker who returns).
 	// Permission: staff:update.
 	UpdateStaff(context.Context, *UpdateStaffRequest) (*Staff, error)
 	// Creates a community. The id may be supplied by the client.

@@ -40,6 +40,11 @@ var (
 		WHERE id = ANY($1) AND station_id = $2 AND ($3::uuid[] IS NULL OR station_id = ANY($3))`)
 	findStaff = tenantdb.SQL(`SELECT id, start_date, end_date FROM {tenant}.staff
 		WHERE id = $1 AND station_id = $2 AND ($3::uuid[] IS NULL OR station_id = ANY($3))`)
+
+	// A worker who acts in this transaction: the service is not ended meanwhile. It is the lock that the act's reference
+	// to the worker takes in any case.
+	shareStaff = tenantdb.SQL(`SELECT id, start_date, end_date FROM {tenant}.staff
+		WHERE id = $1 AND station_id = $2 AND ($3::uuid[] IS NULL OR station_id = ANY($3)) FOR KEY SHARE`)
 )
 
 type staffRow struct {
@@ -111,13 +116,14 @@ func Residents(ctx context.Context, q tenantdb.Querier, field string, list []str
 
 // Staff resolves a worker of the station, who may have left since.
 func Staff(ctx context.Context, q tenantdb.Querier, field, id string, station uuid.UUID) (uuid.UUID, error) {
-	worker, err := staff(ctx, q, field, id, station)
+	worker, err := staff(ctx, q, findStaff, field, id, station)
 	return worker.ID, err
 }
 
-// StaffOn is Staff for a worker who did something on the day: the day must lie in the time of the worker's service.
-func StaffOn(ctx context.Context, q tenantdb.Querier, field, id string, station uuid.UUID, day time.Time) (uuid.UUID, error) {
-	worker, err := staff(ctx, q, field, id, station)
+// StaffOn is Staff for a worker who did something on the day: the day must lie in the time of the worker's service,
+// which stays as it is until the end of the transaction.
+func StaffOn(ctx context.Context, tx *tenantdb.Tx, field, id string, station uuid.UUID, day time.Time) (uuid.UUID, error) {
+	worker, err := staff(ctx, tx, shareStaff, field, id, station)
 	if err != nil {
 		return uuid.Nil, err
 	}
@@ -127,13 +133,15 @@ func StaffOn(ctx context.Context, q tenantdb.Querier, field, id string, station 
 	return worker.ID, nil
 }
 
-func staff(ctx context.Context, q tenantdb.Querier, field, id string, station uuid.UUID) (staffRow, error) {
+func staff(
+	ctx context.Context, q tenantdb.Querier, s *tenantdb.Stmt, field, id string, station uuid.UUID,
+) (staffRow, error) {
 	key, err := ids.Parse(field, id)
 	if err != nil {
 		return staffRow{}, err
 	}
 	return one(ctx, q, field, "worker of the same station", pgx.RowToStructByPos[staffRow],
-		findStaff, key, station, authz.ScopeFrom(ctx).StationIDs())
+		s, key, station, authz.ScopeFrom(ctx).StationIDs())
 }
 
 // one runs a lookup whose missing row is the fault of the field.

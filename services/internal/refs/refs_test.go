@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/tenantdb"
 	"circle15.dev/services/internal/refs"
 	"circle15.dev/services/internal/testenv/world"
 )
@@ -109,7 +110,11 @@ func TestAWorkerActsDuringTheTimeOfService(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		id, err := refs.StaffOn(ctx, w.DB, field, tt.worker, station, day)
+		var id uuid.UUID
+		err = w.DB.Write(ctx, func(ctx context.Context, tx *tenantdb.Tx) (err error) {
+			id, err = refs.StaffOn(ctx, tx, field, tt.worker, station, day)
+			return err
+		})
 		if tt.served {
 			expect(t, id.String(), err, tt.worker)
 		} else {
