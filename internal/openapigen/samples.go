@@ -85,6 +85,7 @@ var texts = map[string]string{
 	"organization":           "海口市人民医院",
 	"outcome":                "已联系志愿者，每周陪同一次。",
 	"pack":                   "cn-2021",
+	"position_since":         "2021-05-12",
 	"phone":                  "0898-60000000",
 	"plan":                   "每月探访一次，联系志愿者结对。",
 	"presenting_problem":     "独居老人就医困难。",

@@ -10,6 +10,7 @@ import (
 	registryv1 "circle15.dev/api/registry/v1"
 	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/authz"
+	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
 	"circle15.dev/internal/write"
@@ -37,6 +38,9 @@ func (s *Service) CreateStaff(ctx context.Context, req *registryv1.CreateStaffRe
 			return nil, err
 		}
 		worker.StationID = station.ID
+		if err := worker.checkHead(ctx, s.db, tx); err != nil {
+			return nil, err
+		}
 		row, err := worker.insert(ctx, tx)
 		if err != nil {
 			return nil, err
@@ -72,15 +76,25 @@ func (s *Service) UpdateStaff(ctx context.Context, req *registryv1.UpdateStaffRe
 			return nil, err
 		}
 		merged := old.toProto()
+		merged.PositionSince = "" // given only where the request gives it
 		if err := change(ctx, "staff", merged, req.GetStaff(), req.GetUpdateMask(), old.Revision); err != nil {
 			return nil, err
+		}
+		if merged.GetPositionSince() == "" {
+			merged.PositionSince = old.positionSince(merged)
 		}
 		worker, err := readStaff(old.ID, merged)
 		if err != nil {
 			return nil, err
 		}
+		worker.StationID = old.StationID
 		if !worker.service().equal(old.service()) {
 			if err := worker.moveService(ctx, tx, old); err != nil {
+				return nil, err
+			}
+		}
+		if worker.Position != old.Position || !worker.office().equal(old.office()) {
+			if err := worker.checkHead(ctx, s.db, tx); err != nil {
 				return nil, err
 			}
 		}
@@ -120,10 +134,46 @@ func readStaff(id uuid.UUID, m *registryv1.Staff) (*staffRow, error) {
 	if err != nil {
 		return nil, err
 	}
+	since, err := civildate.ParseOptional("staff.positionSince", m.GetPositionSince())
+	if err != nil {
+		return nil, err
+	}
+	if since != nil && (since.Before(service.first) || service.last != nil && since.After(*service.last)) {
+		return nil, apierr.InvalidField("staff.positionSince", "must lie in the time of the worker's service")
+	}
 	return &staffRow{
-		ID: id, Name: m.GetName(), Position: positions.text(m.GetPosition()), Subject: optionalText(m.GetSubject()),
-		Phone: m.GetPhone(), StartDate: service.first, EndDate: service.last,
+		ID: id, Name: m.GetName(), Position: positions.text(m.GetPosition()), PositionSince: since,
+		Subject: optionalText(m.GetSubject()), Phone: m.GetPhone(), StartDate: service.first, EndDate: service.last,
 	}, nil
+}
+
+// positionSince is the first day in the position of a worker whose change does not give it: as it was, or today in
+// another position. It is empty, which is the first day of service, where it was that and where service is not of today.
+func (r *staffRow) positionSince(changed *registryv1.Staff) string {
+	since, today := civildate.FormatOptional(r.PositionSince), civildate.Format(civildate.Today())
+	if positions.text(changed.GetPosition()) != r.Position {
+		since = today
+	}
+	if since < changed.GetStartDate() || changed.GetEndDate() != "" && since > changed.GetEndDate() {
+		return ""
+	}
+	return since
+}
+
+// office is the time in the present position.
+func (r *staffRow) office() period {
+	if r.PositionSince != nil {
+		return period{*r.PositionSince, r.EndDate}
+	}
+	return r.service()
+}
+
+// checkHead refuses a second head of the station at one time.
+func (r *staffRow) checkHead(ctx context.Context, db *tenantdb.DB, tx *tenantdb.Tx) error {
+	if r.Position != positions.text(registryv1.StaffPosition_STAFF_POSITION_HEAD) {
+		return nil
+	}
+	return stationsHead.check(ctx, db, tx, r.StationID.String(), r.ID, r.office())
 }
 
 // service is the time of the worker's service.

@@ -18,6 +18,7 @@ import (
 type staffRow struct {
 	ID, StationID          uuid.UUID
 	Name, Position         string
+	PositionSince          *time.Time // nil since the start of service
 	Subject                *string
 	Phone                  string
 	StartDate              time.Time
@@ -27,8 +28,9 @@ type staffRow struct {
 }
 
 const (
-	staffColumns = `id, station_id, name, position, subject, phone, start_date, end_date, revision, create_time, update_time`
-	inScope      = `id = $1 AND ($2::uuid[] IS NULL OR station_id = ANY($2)) AND ($3::text IS NULL OR created_by = $3)`
+	staffColumns = `id, station_id, name, position, position_since, subject, phone, start_date, end_date, revision, create_time,
+		update_time`
+	inScope = `id = $1 AND ($2::uuid[] IS NULL OR station_id = ANY($2)) AND ($3::text IS NULL OR created_by = $3)`
 
 	// pageInScope is the condition of a page: after the id $1, of the stations $3, recorded by $4.
 	pageInScope = `id > $1 AND ($3::uuid[] IS NULL OR station_id = ANY($3)) AND ($4::text IS NULL OR created_by = $4)`
@@ -41,12 +43,12 @@ var (
 
 	selectAllStaff = tenantdb.SQL(`SELECT ` + staffColumns + ` FROM {tenant}.staff WHERE ` + pageInScope + ` ORDER BY id LIMIT $2`)
 
-	insertStaff = tenantdb.SQL(`INSERT INTO {tenant}.staff (id, station_id, name, position, subject, phone, start_date, end_date,
-			created_by)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING ` + staffColumns)
+	insertStaff = tenantdb.SQL(`INSERT INTO {tenant}.staff (id, station_id, name, position, position_since, subject, phone, start_date,
+			end_date, created_by)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING ` + staffColumns)
 
-	updateStaff = tenantdb.SQL(`UPDATE {tenant}.staff SET name = $2, position = $3, subject = $4, phone = $5, start_date = $6,
-			end_date = $7, revision = revision + 1, update_time = now()
+	updateStaff = tenantdb.SQL(`UPDATE {tenant}.staff SET name = $2, position = $3, position_since = $4, subject = $5, phone = $6,
+			start_date = $7, end_date = $8, revision = revision + 1, update_time = now()
 		WHERE id = $1 RETURNING ` + staffColumns)
 
 	scanStaff = pgx.RowToAddrOfStructByPos[staffRow]
@@ -61,9 +63,10 @@ func (r *staffRow) cursor() string { return r.ID.String() }
 
 func (r *staffRow) toProto() *registryv1.Staff {
 	m := &registryv1.Staff{
-		Id: r.ID.String(), StationId: r.StationID.String(), Name: r.Name, Position: positions.value(r.Position), Phone: r.Phone,
-		StartDate: civildate.Format(r.StartDate), EndDate: civildate.FormatOptional(r.EndDate),
-		Etag: etag.Of(r.Revision), CreateTime: timestamppb.New(r.CreateTime), UpdateTime: timestamppb.New(r.UpdateTime),
+		Id: r.ID.String(), StationId: r.StationID.String(), Name: r.Name, Position: positions.value(r.Position),
+		PositionSince: civildate.Format(r.office().first), Phone: r.Phone, StartDate: civildate.Format(r.StartDate),
+		EndDate: civildate.FormatOptional(r.EndDate),
+		Etag:    etag.Of(r.Revision), CreateTime: timestamppb.New(r.CreateTime), UpdateTime: timestamppb.New(r.UpdateTime),
 	}
 	if r.Subject != nil {
 		m.Subject = *r.Subject
@@ -73,12 +76,12 @@ func (r *staffRow) toProto() *registryv1.Staff {
 
 func (r *staffRow) insert(ctx context.Context, tx *tenantdb.Tx) (*staffRow, error) {
 	row, err := tenantdb.One(ctx, tx, scanStaff, insertStaff,
-		r.ID, r.StationID, r.Name, r.Position, r.Subject, r.Phone, r.StartDate, r.EndDate, caller(ctx))
+		r.ID, r.StationID, r.Name, r.Position, r.PositionSince, r.Subject, r.Phone, r.StartDate, r.EndDate, caller(ctx))
 	return row, staffUniques.named(err)
 }
 
 func (r *staffRow) update(ctx context.Context, tx *tenantdb.Tx) (*staffRow, error) {
 	row, err := tenantdb.One(ctx, tx, scanStaff, updateStaff,
-		r.ID, r.Name, r.Position, r.Subject, r.Phone, r.StartDate, r.EndDate)
+		r.ID, r.Name, r.Position, r.PositionSince, r.Subject, r.Phone, r.StartDate, r.EndDate)
 	return row, staffUniques.named(err)
 }

@@ -35,6 +35,9 @@ func (s *Service) CreateStation(ctx context.Context, req *registryv1.CreateStati
 		return nil, apierr.New(apierr.Denied, "stations are created by those who may reach the whole tenant")
 	}
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.Station, error) {
+		if err := townshipsStation.check(ctx, s.db, tx, station.DivisionCode, station.ID, station.operation()); err != nil {
+			return nil, err
+		}
 		row, err := station.insert(ctx, tx)
 		if err != nil {
 			return nil, err
@@ -80,8 +83,13 @@ func (s *Service) UpdateStation(ctx context.Context, req *registryv1.UpdateStati
 		if err != nil {
 			return nil, err
 		}
-		if err := station.checkPeriod(ctx, tx, old); err != nil {
-			return nil, err
+		if !station.operation().equal(old.operation()) {
+			if err := station.checkPeriod(ctx, tx, old); err != nil {
+				return nil, err
+			}
+			if err := townshipsStation.check(ctx, s.db, tx, station.DivisionCode, station.ID, station.operation()); err != nil {
+				return nil, err
+			}
 		}
 		row, err := station.update(ctx, tx)
 		if err != nil {

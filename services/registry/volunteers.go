@@ -33,6 +33,9 @@ func (s *Service) CreateVolunteer(ctx context.Context, req *registryv1.CreateVol
 		if err := volunteer.joinTeam(ctx, tx, req.GetVolunteer().GetTeamId()); err != nil {
 			return nil, err
 		}
+		if err := volunteer.checkIdentity(ctx, s.db, tx); err != nil {
+			return nil, err
+		}
 		row, err := volunteer.insert(ctx, tx)
 		if err != nil {
 			return nil, err
@@ -82,6 +85,11 @@ func (s *Service) UpdateVolunteer(ctx context.Context, req *registryv1.UpdateVol
 		}
 		if err := volunteer.joinTeam(ctx, tx, merged.GetTeamId()); err != nil {
 			return nil, err
+		}
+		if !volunteer.being().equal(old.being()) || merged.GetIdentityNumber() != old.toWhole().GetIdentityNumber() {
+			if err := volunteer.checkIdentity(ctx, s.db, tx); err != nil {
+				return nil, err
+			}
 		}
 		row, err := volunteer.update(ctx, tx)
 		if err != nil {
@@ -141,6 +149,14 @@ func readVolunteer(id uuid.UUID, m *registryv1.Volunteer) (*volunteerRow, error)
 	whole := number.String()
 	v.IdentityNumber = &whole
 	return v, nil
+}
+
+// checkIdentity refuses a person who is a volunteer at that time already.
+func (r *volunteerRow) checkIdentity(ctx context.Context, db *tenantdb.DB, tx *tenantdb.Tx) error {
+	if r.IdentityNumber == nil {
+		return nil
+	}
+	return personsVolunteering.check(ctx, db, tx, *r.IdentityNumber, r.ID, r.being())
 }
 
 // joinTeam resolves the team, whose station is the volunteer's, and keeps it from being dissolved until the end of the

@@ -103,7 +103,26 @@ func TestAVolunteersIdentityNumberIsTakenOnceAndNeverReturned(t *testing.T) {
 	if withdrawn.GetMaskedIdentityNumber() != first.GetMaskedIdentityNumber() {
 		t.Error("the number was lost in an update that does not name it")
 	}
-	must[*registryv1.Volunteer](t)(e.CreateVolunteer(e.admin(), volunteer(team, identity)))
+	again := volunteer(team, identity)
+	again.Volunteer.RegisteredDate = "2022-01-31"
+	_, err = e.CreateVolunteer(e.admin(), again)
+	refused(t, "registered again on the last day", err, codes.AlreadyExists, "volunteer.identityNumber")
+	again.Volunteer.RegisteredDate = "2022-02-01"
+	second := must[*registryv1.Volunteer](t)(e.CreateVolunteer(e.admin(), again))
+
+	for what, change := range map[string]*registryv1.Volunteer{
+		"stays": {Id: first.GetId()}, "withdraws later": {Id: first.GetId(), WithdrawnDate: "2022-03-01"},
+	} {
+		_, err = e.UpdateVolunteer(e.admin(), &registryv1.UpdateVolunteerRequest{Volunteer: change, UpdateMask: mask("withdrawn_date")})
+		refused(t, "the first "+what, err, codes.AlreadyExists, "volunteer.identityNumber")
+	}
+	unnamed := must[*registryv1.Volunteer](t)(e.CreateVolunteer(e.admin(), volunteer(team, "")))
+	number := &registryv1.UpdateVolunteerRequest{Volunteer: &registryv1.Volunteer{Id: unnamed.GetId(), IdentityNumber: identity}}
+	_, err = e.UpdateVolunteer(e.admin(), number)
+	refused(t, "the number of a volunteer without an end", err, codes.AlreadyExists, "volunteer.identityNumber")
+	must[*registryv1.Volunteer](t)(e.VoidVolunteer(e.admin(), &registryv1.VoidVolunteerRequest{Id: second.GetId(), Reason: "by mistake"}))
+	_, err = e.UpdateVolunteer(e.admin(), number)
+	refused(t, "the number of a volunteer of then", err, codes.AlreadyExists, "volunteer.identityNumber")
 }
 
 func TestAVoidVolunteerIsKeptAndCountsNowhere(t *testing.T) {

@@ -517,6 +517,9 @@ type Staff struct {
 	StationId string                 `protobuf:"bytes,2,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
 	Name      string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	Position  StaffPosition          `protobuf:"varint,4,opt,name=position,proto3,enum=circle15.registry.v1.StaffPosition" json:"position,omitempty"`
+	// First day in the position. Left out, it is the first day of service on create, and today when the position changes. A
+	// station has one head at a time.
+	PositionSince string `protobuf:"bytes,12,opt,name=position_since,json=positionSince,proto3" json:"position_since,omitempty"`
 	// OIDC subject with which the worker signs in.
 	Subject   string `protobuf:"bytes,5,opt,name=subject,proto3" json:"subject,omitempty"`
 	Phone     string `protobuf:"bytes,6,opt,name=phone,proto3" json:"phone,omitempty"`
@@ -586,6 +589,13 @@ func (x *Staff) GetPosition() StaffPosition {
 		return x.Position
 	}
 	return StaffPosition_STAFF_POSITION_UNSPECIFIED
+}
+
+func (x *Staff) GetPositionSince() string {
+	if x != nil {
+		return x.PositionSince
+	}
+	return ""
 }
 
 func (x *Staff) GetSubject() string {
@@ -5055,13 +5065,14 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"\xdd\x04\n" +
+	"updateTime\"\xc3\x05\n" +
 	"\x05Staff\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12-\n" +
 	"\n" +
 	"station_id\x18\x02 \x01(\tB\x0e\xe0A\x02\xe0A\x05\xbaH\x05r\x03\xb0\x01\x01R\tstationId\x12 \n" +
 	"\x04name\x18\x03 \x01(\tB\f\xe0A\x02\xbaH\x06r\x04\x10\x01\x182R\x04name\x12N\n" +
-	"\bposition\x18\x04 \x01(\x0e2#.circle15.registry.v1.StaffPositionB\r\xe0A\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\bposition\x12\"\n" +
+	"\bposition\x18\x04 \x01(\x0e2#.circle15.registry.v1.StaffPositionB\r\xe0A\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\bposition\x12d\n" +
+	"\x0eposition_since\x18\f \x01(\tB=\xbaH:\xd8\x01\x01r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\rpositionSince\x12\"\n" +
 	"\asubject\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\asubject\x12\x1d\n" +
 	"\x05phone\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18\x1eR\x05phone\x12\\\n" +
 	"\n" +

@@ -74,8 +74,8 @@ const (
 // RegistryService keeps the register of a tenant.
 type RegistryServiceClient interface {
 	// Creates a station. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the township has a station in operation), PERMISSION_DENIED (a data scope
-	// of single stations), QUOTA_EXCEEDED (the tenant's stations in operation).
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the township has a station in operation at that time, past and planned ones
+	// included), PERMISSION_DENIED (a data scope of single stations), QUOTA_EXCEEDED (the tenant's stations in operation).
 	// Permission: stations:create.
 	CreateStation(ctx context.Context, in *CreateStationRequest, opts ...grpc.CallOption) (*Station, error)
 	// Returns a station.
@@ -91,11 +91,11 @@ type RegistryServiceClient interface {
 	// that no worker, team or counted act was before it.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (the station has something
 	// beyond its last day or before its first; the error says what and how many), ALREADY_EXISTS (the township has another station
-	// in operation), QUOTA_EXCEEDED (a station that opens again).
+	// in operation at that time), QUOTA_EXCEEDED (a station that opens again).
 	// Permission: stations:update.
 	UpdateStation(ctx context.Context, in *UpdateStationRequest, opts ...grpc.CallOption) (*Station, error)
 	// Creates a worker. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the station has a head in service), QUOTA_EXCEEDED (the tenant's workers
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the station has a head at that time), QUOTA_EXCEEDED (the tenant's workers
 	// in service).
 	// Permission: staff:create.
 	CreateStaff(ctx context.Context, in *CreateStaffRequest, opts ...grpc.CallOption) (*Staff, error)
@@ -109,7 +109,7 @@ type RegistryServiceClient interface {
 	ListStaff(ctx context.Context, in *ListStaffRequest, opts ...grpc.CallOption) (*ListStaffResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (days of service that leave
-	// out acts of the worker), ALREADY_EXISTS (the station has another head), QUOTA_EXCEEDED (a worker who returns).
+	// out acts of the worker), ALREADY_EXISTS (the station has another head at that time), QUOTA_EXCEEDED (a worker who returns).
 	// Permission: staff:update.
 	UpdateStaff(ctx context.Context, in *UpdateStaffRequest, opts ...grpc.CallOption) (*Staff, error)
 	// Creates a community. The id may be supplied by the client.
@@ -235,7 +235,7 @@ type RegistryServiceClient interface {
 	// Permission: volunteerTeams:void.
 	VoidVolunteerTeam(ctx context.Context, in *VoidVolunteerTeamRequest, opts ...grpc.CallOption) (*VolunteerTeam, error)
 	// Creates a volunteer. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the identity number is registered).
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the identity number is that of a volunteer at that time).
 	// Permission: volunteers:create.
 	CreateVolunteer(ctx context.Context, in *CreateVolunteerRequest, opts ...grpc.CallOption) (*Volunteer, error)
 	// Returns a volunteer.
@@ -248,7 +248,7 @@ type RegistryServiceClient interface {
 	ListVolunteers(ctx context.Context, in *ListVolunteersRequest, opts ...grpc.CallOption) (*ListVolunteersResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, ALREADY_EXISTS (the identity number
-	// is registered), CONFLICT (void).
+	// is that of another volunteer at that time), CONFLICT (void).
 	// Permission: volunteers:update.
 	UpdateVolunteer(ctx context.Context, in *UpdateVolunteerRequest, opts ...grpc.CallOption) (*Volunteer, error)
 	// Takes a volunteer back that was recorded by mistake: it is kept with the reason and counted nowhere.
@@ -705,8 +705,8 @@ func (c *registryServiceClient) GetStandards(ctx context.Context, in *GetStandar
 // RegistryService keeps the register of a tenant.
 type RegistryServiceServer interface {
 	// Creates a station. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the township has a station in operation), PERMISSION_DENIED (a data scope
-	// of single stations), QUOTA_EXCEEDED (the tenant's stations in operation).
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the township has a station in operation at that time, past and planned ones
+	// included), PERMISSION_DENIED (a data scope of single stations), QUOTA_EXCEEDED (the tenant's stations in operation).
 	// Permission: stations:create.
 	CreateStation(context.Context, *CreateStationRequest) (*Station, error)
 	// Returns a station.
@@ -722,11 +722,11 @@ type RegistryServiceServer interface {
 	// that no worker, team or counted act was before it.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (the station has something
 	// beyond its last day or before its first; the error says what and how many), ALREADY_EXISTS (the township has another station
-	// in operation), QUOTA_EXCEEDED (a station that opens again).
+	// in operation at that time), QUOTA_EXCEEDED (a station that opens again).
 	// Permission: stations:update.
 	UpdateStation(context.Context, *UpdateStationRequest) (*Station, error)
 	// Creates a worker. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the station has a head in service), QUOTA_EXCEEDED (the tenant's workers
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the station has a head at that time), QUOTA_EXCEEDED (the tenant's workers
 	// in service).
 	// Permission: staff:create.
 	CreateStaff(context.Context, *CreateStaffRequest) (*Staff, error)
@@ -740,7 +740,7 @@ type RegistryServiceServer interface {
 	ListStaff(context.Context, *ListStaffRequest) (*ListStaffResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (days of service that leave
-	// out acts of the worker), ALREADY_EXISTS (the station has another head), QUOTA_EXCEEDED (a worker who returns).
+	// out acts of the worker), ALREADY_EXISTS (the station has another head at that time), QUOTA_EXCEEDED (a worker who returns).
 	// Permission: staff:update.
 	UpdateStaff(context.Context, *UpdateStaffRequest) (*Staff, error)
 	// Creates a community. The id may be supplied by the client.
@@ -866,7 +866,7 @@ type RegistryServiceServer interface {
 	// Permission: volunteerTeams:void.
 	VoidVolunteerTeam(context.Context, *VoidVolunteerTeamRequest) (*VolunteerTeam, error)
 	// Creates a volunteer. The id may be supplied by the client.
-	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the identity number is registered).
+	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS (also: the identity number is that of a volunteer at that time).
 	// Permission: volunteers:create.
 	CreateVolunteer(context.Context, *CreateVolunteerRequest) (*Volunteer, error)
 	// Returns a volunteer.
@@ -879,7 +879,7 @@ type RegistryServiceServer interface {
 	ListVolunteers(context.Context, *ListVolunteersRequest) (*ListVolunteersResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, ALREADY_EXISTS (the identity number
-	// is registered), CONFLICT (void).
+	// is that of another volunteer at that time), CONFLICT (void).
 	// Permission: volunteers:update.
 	UpdateVolunteer(context.Context, *UpdateVolunteerRequest) (*Volunteer, error)
 	// Takes a volunteer back that was recorded by mistake: it is kept with the reason and counted nowhere.

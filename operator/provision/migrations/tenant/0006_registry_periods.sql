@@ -11,5 +11,9 @@ ALTER TABLE volunteer_teams
 ALTER TABLE volunteers
     ADD COLUMN state       text NOT NULL DEFAULT 'ACTIVE' CONSTRAINT volunteers_state_known CHECK (state IN ('ACTIVE', 'VOID')),
     ADD COLUMN void_reason text NOT NULL DEFAULT '';
+CREATE INDEX volunteers_identity ON volunteers (identity_number) WHERE identity_number IS NOT NULL;
 DROP INDEX volunteers_identity_number_key;
 CREATE UNIQUE INDEX volunteers_identity_number_key ON volunteers (identity_number) WHERE withdrawn_date IS NULL AND state = 'ACTIVE';
+
+-- A worker may become head long after the start of service: the first day in the present position, NULL for the start.
+ALTER TABLE staff ADD COLUMN position_since date;
