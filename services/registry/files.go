@@ -83,7 +83,7 @@ func (s *Service) ListServiceFiles(
 	return &registryv1.ListServiceFilesResponse{ServiceFiles: files, NextPageToken: next}, nil
 }
 
-// UpdateServiceFile changes an active service file. Another worker or domain moves the figure along.
+// UpdateServiceFile changes an active service file. Another day, worker or domain moves the figure along.
 func (s *Service) UpdateServiceFile(ctx context.Context, req *registryv1.UpdateServiceFileRequest) (*registryv1.ServiceFile, error) {
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.ServiceFile, error) {
 		old, err := find(ctx, tx, "serviceFile.id", "service file", req.GetServiceFile().GetId(), scanFile, lockFile)
@@ -102,8 +102,18 @@ func (s *Service) UpdateServiceFile(ctx context.Context, req *registryv1.UpdateS
 		}
 		file := *old
 		file.Category, file.Domain, file.Summary = merged.GetCategory(), merged.GetDomain(), merged.GetSummary()
-		if merged.GetStaffId() != old.StaffID.String() {
-			file.StaffID, err = refs.StaffOn(ctx, tx, "serviceFile.staffId", merged.GetStaffId(), old.StationID, old.BuiltDate)
+		file.BuiltDate, err = civildate.ParsePast("serviceFile.builtDate", merged.GetBuiltDate())
+		if err != nil {
+			return nil, err
+		}
+		moved := !file.BuiltDate.Equal(old.BuiltDate)
+		if moved {
+			if err := refuseAfterClosing(ctx, tx, "serviceFile.builtDate", old.StationID, file.BuiltDate); err != nil {
+				return nil, err
+			}
+		}
+		if moved || merged.GetStaffId() != old.StaffID.String() {
+			file.StaffID, err = refs.StaffOn(ctx, tx, "serviceFile.staffId", merged.GetStaffId(), old.StationID, file.BuiltDate)
 			if err != nil {
 				return nil, err
 			}
@@ -112,7 +122,7 @@ func (s *Service) UpdateServiceFile(ctx context.Context, req *registryv1.UpdateS
 		if err != nil {
 			return nil, err
 		}
-		if row.StaffID != old.StaffID || row.Domain != old.Domain {
+		if moved || row.StaffID != old.StaffID || row.Domain != old.Domain {
 			if err := recount(ctx, tx, facts.SourceServiceFiles, row.ID, []facts.Fact{row.fact()}); err != nil {
 				return nil, err
 			}

@@ -40,8 +40,8 @@ var (
 			summary, built_date, state, created_by)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'ACTIVE', $10) RETURNING ` + fileColumns)
 
-	updateFile = tenantdb.SQL(`UPDATE {tenant}.service_files SET staff_id = $2, category = $3, domain = $4, summary = $5, state = $6,
-			void_reason = $7, revision = revision + 1, update_time = now()
+	updateFile = tenantdb.SQL(`UPDATE {tenant}.service_files SET staff_id = $2, category = $3, domain = $4, summary = $5, built_date = $6,
+			state = $7, void_reason = $8, revision = revision + 1, update_time = now()
 		WHERE id = $1 RETURNING ` + fileColumns)
 
 	scanFile = pgx.RowToAddrOfStructByPos[fileRow]
@@ -70,6 +70,7 @@ func (r *fileRow) insert(ctx context.Context, tx *tenantdb.Tx) (*fileRow, error)
 }
 
 func (r *fileRow) update(ctx context.Context, tx *tenantdb.Tx) (*fileRow, error) {
-	row, err := tenantdb.One(ctx, tx, scanFile, updateFile, r.ID, r.StaffID, r.Category, r.Domain, r.Summary, r.State, r.VoidReason)
+	row, err := tenantdb.One(ctx, tx, scanFile, updateFile, r.ID, r.StaffID, r.Category, r.Domain, r.Summary, r.BuiltDate, r.State,
+		r.VoidReason)
 	return row, fileUniques.named(err)
 }

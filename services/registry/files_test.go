@@ -76,3 +76,26 @@ func TestAFileIsCountedUntilItIsVoid(t *testing.T) {
 	})
 	refused(t, "changed while void", err, codes.Aborted, "")
 }
+
+func TestADayOfAFileIsCorrectedAndItsFigureMoves(t *testing.T) {
+	e := newEnv(t)
+	p := e.place(township)
+	f := must[*registryv1.ServiceFile](t)(e.CreateServiceFile(e.admin(), file(p, "very_old")))
+	buildOn := func(day string) error {
+		_, err := e.UpdateServiceFile(e.admin(), &registryv1.UpdateServiceFileRequest{
+			ServiceFile: &registryv1.ServiceFile{Id: f.GetId(), BuiltDate: day},
+		})
+		return err
+	}
+	refused(t, "before the worker came", buildOn("2021-04-30"), codes.InvalidArgument, "serviceFile.staffId")
+	refused(t, "no day", buildOn("2021-02-30"), codes.InvalidArgument, "serviceFile.builtDate")
+	if err := buildOn("2021-06-01"); err != nil {
+		t.Fatal(err)
+	}
+	built := counted(p, "file", "2021-07-01", "elderly_services")
+	right := built
+	right.Date = "2021-06-01"
+	if diff := cmp.Diff([]fact{built, undone(built), right}, e.facts(f.GetId())); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -79,7 +79,7 @@ func (s *Service) ListNeeds(ctx context.Context, req *registryv1.ListNeedsReques
 	return &registryv1.ListNeedsResponse{Needs: needs, NextPageToken: next}, nil
 }
 
-// UpdateNeed changes a need that is not void. Another worker, resident or domain moves the figures along.
+// UpdateNeed changes a need that is not void. Another day, worker, resident or domain moves the figures along.
 func (s *Service) UpdateNeed(ctx context.Context, req *registryv1.UpdateNeedRequest) (*registryv1.Need, error) {
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.Need, error) {
 		old, err := find(ctx, tx, "need.id", "need", req.GetNeed().GetId(), scanNeed, lockNeed)
@@ -97,6 +97,9 @@ func (s *Service) UpdateNeed(ctx context.Context, req *registryv1.UpdateNeedRequ
 			return nil, err
 		}
 		need := *old
+		if err := need.recordOn(ctx, tx, merged.GetRecordedDate()); err != nil {
+			return nil, err
+		}
 		if err := need.refer(ctx, tx, old, merged); err != nil {
 			return nil, err
 		}
@@ -183,11 +186,24 @@ func checkNeedCodes(ctx context.Context, m *registryv1.Need) error {
 	return standards.Check(ctx, "need.source", standards.NeedSources, m.GetSource())
 }
 
+// recordOn corrects the day on which the need was recorded, no later than it was met.
+func (r *needRow) recordOn(ctx context.Context, tx *tenantdb.Tx, date string) error {
+	day, err := civildate.ParsePast("need.recordedDate", date)
+	if err != nil || day.Equal(r.RecordedDate) {
+		return err
+	}
+	if r.MetDate != nil && day.After(*r.MetDate) {
+		return apierr.InvalidField("need.recordedDate", "must not be after %s, when the need was met", civildate.Format(*r.MetDate))
+	}
+	r.RecordedDate = day
+	return refuseAfterClosing(ctx, tx, "need.recordedDate", r.StationID, day)
+}
+
 // refer takes over what the message says and resolves whom it names. A reference that stays as it was in the old record,
 // nil for a new one, is not resolved again: the resident may have moved since, and the record keeps what it says.
 func (r *needRow) refer(ctx context.Context, tx *tenantdb.Tx, old *needRow, m *registryv1.Need) error {
 	r.Domain, r.Source, r.Description = m.GetDomain(), m.GetSource(), m.GetDescription()
-	if old == nil || m.GetStaffId() != old.StaffID.String() {
+	if old == nil || m.GetStaffId() != old.StaffID.String() || !r.RecordedDate.Equal(old.RecordedDate) {
 		staff, err := refs.StaffOn(ctx, tx, "need.staffId", m.GetStaffId(), r.StationID, r.RecordedDate)
 		if err != nil {
 			return err

@@ -47,7 +47,7 @@ var (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'OPEN', $11) RETURNING ` + needColumns)
 
 	updateNeed = tenantdb.SQL(`UPDATE {tenant}.needs SET resident_id = $2, staff_id = $3, visit_id = $4, domain = $5, source = $6,
-			description = $7, state = $8, met_date = $9, outcome = $10, void_reason = $11, reopen_reason = $12,
+			description = $7, recorded_date = $8, state = $9, met_date = $10, outcome = $11, void_reason = $12, reopen_reason = $13,
 			revision = revision + 1, update_time = now()
 		WHERE id = $1 RETURNING ` + needColumns)
 
@@ -86,5 +86,5 @@ func (r *needRow) insert(ctx context.Context, tx *tenantdb.Tx) (*needRow, error)
 
 func (r *needRow) update(ctx context.Context, tx *tenantdb.Tx) (*needRow, error) {
 	return tenantdb.One(ctx, tx, scanNeed, updateNeed, r.ID, r.ResidentID, r.StaffID, r.VisitID, r.Domain, r.Source, r.Description,
-		r.State, r.MetDate, r.Outcome, r.VoidReason, r.ReopenReason)
+		r.RecordedDate, r.State, r.MetDate, r.Outcome, r.VoidReason, r.ReopenReason)
 }

@@ -133,3 +133,27 @@ func TestANeedNamesWhatBelongsTogether(t *testing.T) {
 		t.Errorf("%d needs were counted, want the 2 that were recorded", n)
 	}
 }
+
+func TestADayOfANeedIsCorrectedAndItsFigureMoves(t *testing.T) {
+	e := newEnv(t)
+	p := e.place(township)
+	n := e.need(p)
+	recordOn := func(day string) error {
+		_, err := e.UpdateNeed(e.admin(), &registryv1.UpdateNeedRequest{Need: &registryv1.Need{Id: n.GetId(), RecordedDate: day}})
+		return err
+	}
+	must[*registryv1.Need](t)(e.MeetNeed(e.admin(), &registryv1.MeetNeedRequest{Id: n.GetId(), MetDate: "2021-08-30", Outcome: "done"}))
+	recorded, met := counted(p, "need", "2021-06-10", "child_welfare"), counted(p, "need_met", "2021-08-30", "child_welfare")
+	refused(t, "after it was met", recordOn("2021-08-31"), codes.InvalidArgument, "need.recordedDate")
+	refused(t, "before the worker came", recordOn("2021-04-30"), codes.InvalidArgument, "need.staffId")
+	refused(t, "tomorrow", recordOn(civildate.Format(civildate.Today().AddDate(0, 0, 1))), codes.InvalidArgument, "need.recordedDate")
+	if err := recordOn("2021-05-10"); err != nil {
+		t.Fatal(err)
+	}
+	right := recorded
+	right.Date = "2021-05-10"
+	want := []fact{recorded, met, undone(recorded), undone(met), right, met}
+	if diff := cmp.Diff(want, e.facts(n.GetId())); diff != "" {
+		t.Error(diff)
+	}
+}

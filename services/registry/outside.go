@@ -28,7 +28,16 @@ const actsOfWorker = `SELECT 'acts', count(*) FROM {tenant}.service_facts f
 	WHERE f.staff_id = $1 AND f.station_id = $2 AND f.measure = ANY($4) AND f.reverses IS NULL
 		AND NOT EXISTS (SELECT FROM {tenant}.service_facts r WHERE r.reverses = f.id)`
 
-// What of a station or a worker lies outside a period: rows of a kind and how many there are.
+// membershipsOf are the volunteers of the team $1 with their first and last day in it, which is infinity for none.
+const membershipsOf = `SELECT 'volunteers', count(DISTINCT m.id) FROM (
+		SELECT v.id, coalesce(v.team_since, v.registered_date) AS first_day, coalesce(v.withdrawn_date, 'infinity') AS last_day
+		FROM {tenant}.volunteers v WHERE v.team_id = $1 AND v.state <> 'VOID'
+		UNION ALL SELECT v.id, f.first_day, f.last_day
+		FROM {tenant}.volunteer_memberships f JOIN {tenant}.volunteers v ON v.id = f.volunteer_id
+		WHERE f.team_id = $1 AND v.state <> 'VOID'
+	) m`
+
+// What of a station, a worker or a team lies outside a period: rows of a kind and how many there are.
 var (
 	ofStationAfter = tenantdb.SQL(`
 		SELECT 'workers', count(*) FROM {tenant}.staff WHERE station_id = $1 AND (end_date IS NULL OR end_date > $2)
@@ -52,6 +61,10 @@ var (
 
 	ofWorkerBefore = tenantdb.SQL(actsOfWorker + ` AND f.fact_date < $3`)
 	ofWorkerAfter  = tenantdb.SQL(actsOfWorker + ` AND f.fact_date > $3`)
+
+	ofTeam       = tenantdb.SQL(membershipsOf)
+	ofTeamBefore = tenantdb.SQL(membershipsOf + ` WHERE m.first_day < $2`)
+	ofTeamAfter  = tenantdb.SQL(membershipsOf + ` WHERE m.last_day > $2`)
 )
 
 // kindCount is how many records there are of a kind, named in English.

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	registryv1 "circle15.dev/api/registry/v1"
 	"circle15.dev/internal/apierr"
@@ -74,7 +73,7 @@ func (s *Service) ListVolunteerTeams(
 	return &registryv1.ListVolunteerTeamsResponse{VolunteerTeams: teams, NextPageToken: next}, nil
 }
 
-// UpdateVolunteerTeam changes a volunteer team. Another domain or day of dissolution corrects the figures.
+// UpdateVolunteerTeam changes a volunteer team. Another domain or other days correct the figures.
 func (s *Service) UpdateVolunteerTeam(
 	ctx context.Context, req *registryv1.UpdateVolunteerTeamRequest,
 ) (*registryv1.VolunteerTeam, error) {
@@ -126,12 +125,8 @@ func (s *Service) VoidVolunteerTeam(ctx context.Context, req *registryv1.VoidVol
 		if team.State == volunteeringVoid {
 			return nil, apierr.New(apierr.Conflict, "the volunteer team is void already")
 		}
-		members, err := tenantdb.One(ctx, tx, pgx.RowTo[int64], countVolunteersAfter, team.ID, nil)
-		if err != nil {
+		if err := refuseOutside(ctx, tx, "id", "the team has or had", ofTeam, team.ID); err != nil {
 			return nil, err
-		}
-		if members > 0 {
-			return nil, apierr.New(apierr.Conflict, "the team has %d volunteers; move or void them first", members)
 		}
 		team.State, team.VoidReason = volunteeringVoid, req.GetReason()
 		row, err := team.update(ctx, tx)
@@ -162,33 +157,30 @@ func readTeam(ctx context.Context, id uuid.UUID, m *registryv1.VolunteerTeam) (*
 	}, nil
 }
 
-// moveBeing checks other days of a team: they lie within the station's, and leave out no volunteer.
+// moveBeing checks other days of a team: they lie within the station's, and leave out no volunteer. The caller holds the
+// team's lock, which a new volunteer's record waits for.
 func (r *teamRow) moveBeing(ctx context.Context, tx *tenantdb.Tx, old *teamRow) error {
 	station, err := openStation(ctx, tx, "volunteerTeam.stationId", old.StationID.String())
 	if err != nil {
 		return err
 	}
+	if !r.FoundedDate.Equal(old.FoundedDate) {
+		if err := r.being().beginsWithin(station.OpenedDate, "volunteerTeam.foundedDate", "station"); err != nil {
+			return err
+		}
+		side := "before " + civildate.Format(r.FoundedDate) + " the team has"
+		if err := refuseOutside(ctx, tx, "volunteerTeam.foundedDate", side, ofTeamBefore, r.ID, r.FoundedDate); err != nil {
+			return err
+		}
+	}
 	if err := r.being().endsWithin(station.ClosedDate, "volunteerTeam.dissolvedDate", "station"); err != nil {
 		return err
 	}
-	return r.checkDissolution(ctx, tx)
-}
-
-// checkDissolution refuses to dissolve a team while volunteers stay beyond its last day. The caller holds the team's
-// lock, which a new volunteer's record waits for.
-func (r *teamRow) checkDissolution(ctx context.Context, tx *tenantdb.Tx) error {
 	if r.DissolvedDate == nil {
 		return nil
 	}
-	staying, err := tenantdb.One(ctx, tx, pgx.RowTo[int64], countVolunteersAfter, r.ID, *r.DissolvedDate)
-	if err != nil {
-		return err
-	}
-	if staying > 0 {
-		return apierr.New(apierr.Conflict, "%d volunteers of the team stay beyond %s; move or withdraw them first",
-			staying, civildate.Format(*r.DissolvedDate)).With("volunteerTeam.dissolvedDate", "volunteers stay beyond it")
-	}
-	return nil
+	side := "beyond " + civildate.Format(*r.DissolvedDate) + " the team has"
+	return refuseOutside(ctx, tx, "volunteerTeam.dissolvedDate", side, ofTeamAfter, r.ID, *r.DissolvedDate)
 }
 
 // facts count the team from its first day to its last.

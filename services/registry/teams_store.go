@@ -43,13 +43,9 @@ var (
 			created_by)
 		VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING ` + teamColumns)
 
-	updateTeam = tenantdb.SQL(`UPDATE {tenant}.volunteer_teams SET display_name = $2, domain = $3, dissolved_date = $4,
-			state = $5, void_reason = $6, revision = revision + 1, update_time = now()
+	updateTeam = tenantdb.SQL(`UPDATE {tenant}.volunteer_teams SET display_name = $2, domain = $3, founded_date = $4,
+			dissolved_date = $5, state = $6, void_reason = $7, revision = revision + 1, update_time = now()
 		WHERE id = $1 RETURNING ` + teamColumns)
-
-	// Those who stay beyond the day, or all for NULL.
-	countVolunteersAfter = tenantdb.SQL(`SELECT count(*) FROM {tenant}.volunteers
-		WHERE team_id = $1 AND state <> 'VOID' AND (withdrawn_date IS NULL OR $2::date IS NULL OR withdrawn_date > $2)`)
 
 	scanTeam = pgx.RowToAddrOfStructByPos[teamRow]
 
@@ -76,5 +72,5 @@ func (r *teamRow) insert(ctx context.Context, tx *tenantdb.Tx) (*teamRow, error)
 }
 
 func (r *teamRow) update(ctx context.Context, tx *tenantdb.Tx) (*teamRow, error) {
-	return tenantdb.One(ctx, tx, scanTeam, updateTeam, r.ID, r.DisplayName, r.Domain, r.DissolvedDate, r.State, r.VoidReason)
+	return tenantdb.One(ctx, tx, scanTeam, updateTeam, r.ID, r.DisplayName, r.Domain, r.FoundedDate, r.DissolvedDate, r.State, r.VoidReason)
 }

@@ -2,14 +2,11 @@ package registry
 
 import (
 	"context"
-	"errors"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	registryv1 "circle15.dev/api/registry/v1"
 	"circle15.dev/internal/apierr"
-	"circle15.dev/internal/authz"
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/etag"
 	"circle15.dev/internal/facts"
@@ -30,7 +27,16 @@ func (s *Service) CreateVolunteer(ctx context.Context, req *registryv1.CreateVol
 		return nil, err
 	}
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.Volunteer, error) {
-		if err := volunteer.joinTeam(ctx, tx, req.GetVolunteer().GetTeamId()); err != nil {
+		team, err := teamToJoin(ctx, tx, req.GetVolunteer().GetTeamId())
+		if err != nil {
+			return nil, err
+		}
+		teams, err := career{{team.ID, team.StationID, volunteer.RegisteredDate}}.since(req.GetVolunteer().GetTeamSince())
+		if err != nil {
+			return nil, err
+		}
+		volunteer.take(teams.present())
+		if err := volunteer.checkTeams(ctx, tx, teams); err != nil {
 			return nil, err
 		}
 		if err := volunteer.checkIdentity(ctx, s.db, tx); err != nil {
@@ -40,7 +46,7 @@ func (s *Service) CreateVolunteer(ctx context.Context, req *registryv1.CreateVol
 		if err != nil {
 			return nil, err
 		}
-		if err := facts.Append(ctx, tx, row.facts()...); err != nil {
+		if err := facts.Append(ctx, tx, teams.facts(row.ID, row.WithdrawnDate)...); err != nil {
 			return nil, err
 		}
 		return row.toProto(), nil
@@ -65,7 +71,8 @@ func (s *Service) ListVolunteers(ctx context.Context, req *registryv1.ListVolunt
 	return &registryv1.ListVolunteersResponse{Volunteers: volunteers, NextPageToken: next}, nil
 }
 
-// UpdateVolunteer changes a volunteer. Withdrawal, or a team of another station, corrects the figures.
+// UpdateVolunteer changes a volunteer. Other days, or a team of another station, change the figures, the latter from the
+// first day in that team on.
 func (s *Service) UpdateVolunteer(ctx context.Context, req *registryv1.UpdateVolunteerRequest) (*registryv1.Volunteer, error) {
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.Volunteer, error) {
 		old, err := find(ctx, tx, "volunteer.id", "volunteer", req.GetVolunteer().GetId(), scanVolunteer, lockVolunteer)
@@ -73,6 +80,7 @@ func (s *Service) UpdateVolunteer(ctx context.Context, req *registryv1.UpdateVol
 			return nil, err
 		}
 		merged := old.toWhole()
+		merged.TeamSince = "" // given only where the request gives it
 		if err := change(ctx, "volunteer", merged, req.GetVolunteer(), req.GetUpdateMask(), old.Revision); err != nil {
 			return nil, err
 		}
@@ -83,8 +91,20 @@ func (s *Service) UpdateVolunteer(ctx context.Context, req *registryv1.UpdateVol
 		if err != nil {
 			return nil, err
 		}
-		if err := volunteer.joinTeam(ctx, tx, merged.GetTeamId()); err != nil {
+		before, err := old.career(ctx, tx)
+		if err != nil {
 			return nil, err
+		}
+		teams, err := volunteer.moveOn(ctx, tx, before, merged)
+		if err != nil {
+			return nil, err
+		}
+		volunteer.take(teams.present())
+		if !teams.equal(before) || !volunteer.being().equal(old.being()) {
+			if err := volunteer.checkTeams(ctx, tx, teams); err != nil {
+				return nil, err
+			}
+			teams.keepFormer(tx, volunteer.ID)
 		}
 		if !volunteer.being().equal(old.being()) || merged.GetIdentityNumber() != old.toWhole().GetIdentityNumber() {
 			if err := volunteer.checkIdentity(ctx, s.db, tx); err != nil {
@@ -95,8 +115,9 @@ func (s *Service) UpdateVolunteer(ctx context.Context, req *registryv1.UpdateVol
 		if err != nil {
 			return nil, err
 		}
-		if row.StationID != old.StationID || !row.being().equal(old.being()) {
-			if err := recount(ctx, tx, facts.SourceVolunteers, row.ID, row.facts()); err != nil {
+		counted := teams.facts(row.ID, row.WithdrawnDate)
+		if !sameStock(counted, before.facts(old.ID, old.WithdrawnDate)) {
+			if err := recount(ctx, tx, facts.SourceVolunteers, row.ID, counted); err != nil {
 				return nil, err
 			}
 		}
@@ -159,33 +180,41 @@ func (r *volunteerRow) checkIdentity(ctx context.Context, db *tenantdb.DB, tx *t
 	return personsVolunteering.check(ctx, db, tx, *r.IdentityNumber, r.ID, r.being())
 }
 
-// joinTeam resolves the team, whose station is the volunteer's, and keeps it from being dissolved until the end of the
-// transaction.
-func (r *volunteerRow) joinTeam(ctx context.Context, tx *tenantdb.Tx, id string) error {
-	key, err := ids.Parse("volunteer.teamId", id)
+// moveOn is the career after an update: with another day of registration, another team, or another first day in it.
+func (r *volunteerRow) moveOn(ctx context.Context, tx *tenantdb.Tx, c career, m *registryv1.Volunteer) (career, error) {
+	c, err := c.beginOn(r.RegisteredDate)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	team, err := tenantdb.One(ctx, tx, scanTeam, shareTeam, key, authz.ScopeFrom(ctx).StationIDs())
-	if errors.Is(err, pgx.ErrNoRows) {
-		return apierr.InvalidField("volunteer.teamId", "must name a volunteer team within your data scope")
+	if m.GetTeamId() == c.present().Team.String() {
+		return c.since(m.GetTeamSince())
 	}
+	team, err := teamToJoin(ctx, tx, m.GetTeamId())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if team.State == volunteeringVoid {
-		return apierr.InvalidField("volunteer.teamId", "must name a team that is not void")
+	day := civildate.Today()
+	if m.GetTeamSince() != "" {
+		if day, err = civildate.ParsePast("volunteer.teamSince", m.GetTeamSince()); err != nil {
+			return nil, err
+		}
 	}
-	r.TeamID, r.StationID = team.ID, team.StationID
-	if err := r.being().beginsWithin(team.FoundedDate, "volunteer.registeredDate", "team"); err != nil {
-		return err
+	if r.WithdrawnDate != nil && day.After(*r.WithdrawnDate) {
+		return nil, apierr.InvalidField("volunteer.teamSince", "must be given and not be after the withdrawal on %s",
+			civildate.Format(*r.WithdrawnDate))
 	}
-	return r.being().endsWithin(team.DissolvedDate, "volunteer.withdrawnDate", "team")
+	return c.join(membership{team.ID, team.StationID, day})
 }
 
-// facts count the volunteer (人) from registration to withdrawal. The figure belongs to no domain.
-func (r *volunteerRow) facts() []facts.Fact {
-	return stock(facts.Fact{
-		Measure: facts.Volunteer, Station: r.StationID, SourceType: facts.SourceVolunteers, SourceID: r.ID,
-	}, r.being())
+// take makes the membership the volunteer's present one.
+func (r *volunteerRow) take(m membership) {
+	r.TeamID, r.StationID, r.TeamSince = m.Team, m.Station, m.First
+}
+
+// checkTeams refuses a career beyond withdrawal, or outside the time of a team in it.
+func (r *volunteerRow) checkTeams(ctx context.Context, tx *tenantdb.Tx, c career) error {
+	if r.WithdrawnDate != nil && r.WithdrawnDate.Before(r.TeamSince) {
+		return apierr.InvalidField("volunteer.withdrawnDate", "must not be before %s, the first day in the team", civildate.Format(r.TeamSince))
+	}
+	return c.withinTeams(ctx, tx, r.WithdrawnDate)
 }

@@ -23,14 +23,15 @@ type volunteerRow struct {
 	Phone                  string
 	Skills                 []string
 	RegisteredDate         time.Time
+	TeamSince              time.Time
 	WithdrawnDate          *time.Time
 	State, VoidReason      string
 	Revision               int32
 	CreateTime, UpdateTime time.Time
 }
 
-const volunteerColumns = `id, station_id, team_id, name, identity_number, phone, skills, registered_date, withdrawn_date, state,
-	void_reason, revision, create_time, update_time`
+const volunteerColumns = `id, station_id, team_id, name, identity_number, phone, skills, registered_date,
+	coalesce(team_since, registered_date), withdrawn_date, state, void_reason, revision, create_time, update_time`
 
 var (
 	selectVolunteer = tenantdb.SQL(`SELECT ` + volunteerColumns + ` FROM {tenant}.volunteers WHERE ` + inScope)
@@ -42,11 +43,12 @@ var (
 		ORDER BY id LIMIT $2`)
 
 	insertVolunteer = tenantdb.SQL(`INSERT INTO {tenant}.volunteers (id, station_id, team_id, name, identity_number, phone, skills,
-			registered_date, withdrawn_date, created_by)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING ` + volunteerColumns)
+			registered_date, team_since, withdrawn_date, created_by)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING ` + volunteerColumns)
 
 	updateVolunteer = tenantdb.SQL(`UPDATE {tenant}.volunteers SET station_id = $2, team_id = $3, name = $4, identity_number = $5,
-			phone = $6, skills = $7, withdrawn_date = $8, state = $9, void_reason = $10, revision = revision + 1, update_time = now()
+			phone = $6, skills = $7, registered_date = $8, team_since = $9, withdrawn_date = $10, state = $11, void_reason = $12,
+			revision = revision + 1, update_time = now()
 		WHERE id = $1 RETURNING ` + volunteerColumns)
 
 	scanVolunteer = pgx.RowToAddrOfStructByPos[volunteerRow]
@@ -64,7 +66,7 @@ func (r *volunteerRow) being() period { return period{r.RegisteredDate, r.Withdr
 // toProto is the volunteer as returned: with a masked identity number.
 func (r *volunteerRow) toProto() *registryv1.Volunteer {
 	m := &registryv1.Volunteer{
-		Id: r.ID.String(), TeamId: r.TeamID.String(), StationId: r.StationID.String(), Name: r.Name, Phone: r.Phone, Skills: r.Skills,
+		Id: r.ID.String(), TeamId: r.TeamID.String(), TeamSince: civildate.Format(r.TeamSince), StationId: r.StationID.String(), Name: r.Name, Phone: r.Phone, Skills: r.Skills,
 		RegisteredDate: civildate.Format(r.RegisteredDate), WithdrawnDate: civildate.FormatOptional(r.WithdrawnDate),
 		State: volunteerStates.value(r.State), VoidReason: r.VoidReason,
 		Etag: etag.Of(r.Revision), CreateTime: timestamppb.New(r.CreateTime), UpdateTime: timestamppb.New(r.UpdateTime),
@@ -86,12 +88,12 @@ func (r *volunteerRow) toWhole() *registryv1.Volunteer {
 
 func (r *volunteerRow) insert(ctx context.Context, tx *tenantdb.Tx) (*volunteerRow, error) {
 	row, err := tenantdb.One(ctx, tx, scanVolunteer, insertVolunteer, r.ID, r.StationID, r.TeamID, r.Name, r.IdentityNumber, r.Phone,
-		r.Skills, r.RegisteredDate, r.WithdrawnDate, caller(ctx))
+		r.Skills, r.RegisteredDate, r.TeamSince, r.WithdrawnDate, caller(ctx))
 	return row, volunteerUniques.named(err)
 }
 
 func (r *volunteerRow) update(ctx context.Context, tx *tenantdb.Tx) (*volunteerRow, error) {
 	row, err := tenantdb.One(ctx, tx, scanVolunteer, updateVolunteer, r.ID, r.StationID, r.TeamID, r.Name, r.IdentityNumber, r.Phone,
-		r.Skills, r.WithdrawnDate, r.State, r.VoidReason)
+		r.Skills, r.RegisteredDate, r.TeamSince, r.WithdrawnDate, r.State, r.VoidReason)
 	return row, volunteerUniques.named(err)
 }

@@ -59,32 +59,6 @@ func TestATeamIsCountedUntilItIsDissolved(t *testing.T) {
 	refused(t, "a new volunteer", err, codes.InvalidArgument, "volunteer.withdrawnDate")
 }
 
-func TestAVolunteerIsCountedAtTheStationOfTheTeam(t *testing.T) {
-	e := newEnv(t)
-	s, other := e.station(township), e.station("460107001")
-	team, sister, elsewhere := e.team(s), e.team(s), e.team(other)
-	v := must[*registryv1.Volunteer](t)(e.CreateVolunteer(e.admin(), volunteer(team, "")))
-	registered := fact{Measure: "volunteer", Date: "2021-05-20", Station: s.GetId(), Amount: 1}
-	want := []fact{registered}
-	update := func(step string, change *registryv1.Volunteer, more ...fact) {
-		t.Helper()
-		change.Id = v.GetId()
-		must[*registryv1.Volunteer](t)(e.UpdateVolunteer(e.admin(), &registryv1.UpdateVolunteerRequest{Volunteer: change}))
-		want = append(want, more...)
-		if diff := cmp.Diff(want, e.facts(v.GetId())); diff != "" {
-			t.Fatalf("%s: %s", step, diff)
-		}
-	}
-	update("another phone", &registryv1.Volunteer{Phone: "1"})
-	update("a team of the station", &registryv1.Volunteer{TeamId: sister.GetId()})
-	there := registered
-	there.Station = other.GetId()
-	update("a team of another station", &registryv1.Volunteer{TeamId: elsewhere.GetId()}, undone(registered), there)
-	left := there
-	left.Date, left.Amount = "2022-02-01", -1
-	update("withdrawn", &registryv1.Volunteer{WithdrawnDate: "2022-01-31"}, undone(there), there, left)
-}
-
 func TestAVolunteersIdentityNumberIsTakenOnceAndNeverReturned(t *testing.T) {
 	e := newEnv(t)
 	team := e.team(e.station(township))

@@ -1170,8 +1170,9 @@ type Need struct {
 	// Service domain code of the standards pack.
 	Domain string `protobuf:"bytes,7,opt,name=domain,proto3" json:"domain,omitempty"`
 	// How it was found: code of the standards pack.
-	Source       string    `protobuf:"bytes,8,opt,name=source,proto3" json:"source,omitempty"`
-	Description  string    `protobuf:"bytes,9,opt,name=description,proto3" json:"description,omitempty"`
+	Source      string `protobuf:"bytes,8,opt,name=source,proto3" json:"source,omitempty"`
+	Description string `protobuf:"bytes,9,opt,name=description,proto3" json:"description,omitempty"`
+	// Not after the day on which it was met.
 	RecordedDate string    `protobuf:"bytes,10,opt,name=recorded_date,json=recordedDate,proto3" json:"recorded_date,omitempty"`
 	State        NeedState `protobuf:"varint,11,opt,name=state,proto3,enum=circle15.registry.v1.NeedState" json:"state,omitempty"`
 	MetDate      string    `protobuf:"bytes,12,opt,name=met_date,json=metDate,proto3" json:"met_date,omitempty"`
@@ -1501,7 +1502,8 @@ type VolunteerTeam struct {
 	StationId   string                 `protobuf:"bytes,2,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
 	DisplayName string                 `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	Domain      string                 `protobuf:"bytes,4,opt,name=domain,proto3" json:"domain,omitempty"`
-	FoundedDate string                 `protobuf:"bytes,5,opt,name=founded_date,json=foundedDate,proto3" json:"founded_date,omitempty"`
+	// First day of the team, no earlier than the station's.
+	FoundedDate string `protobuf:"bytes,5,opt,name=founded_date,json=foundedDate,proto3" json:"founded_date,omitempty"`
 	// Last day of the team, on which it still counts. It may be planned.
 	DissolvedDate string             `protobuf:"bytes,6,opt,name=dissolved_date,json=dissolvedDate,proto3" json:"dissolved_date,omitempty"`
 	State         VolunteerTeamState `protobuf:"varint,10,opt,name=state,proto3,enum=circle15.registry.v1.VolunteerTeamState" json:"state,omitempty"`
@@ -1623,17 +1625,21 @@ func (x *VolunteerTeam) GetUpdateTime() *timestamppb.Timestamp {
 
 // A registered volunteer (注册志愿者).
 type Volunteer struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	TeamId    string                 `protobuf:"bytes,2,opt,name=team_id,json=teamId,proto3" json:"team_id,omitempty"`
-	StationId string                 `protobuf:"bytes,3,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
-	Name      string                 `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	TeamId string                 `protobuf:"bytes,2,opt,name=team_id,json=teamId,proto3" json:"team_id,omitempty"`
+	// First day in the present team: that of registration in the first one. Left out with another team_id, it is today. Given with
+	// another team_id as it was, the new team takes the place of the present one, which was entered by mistake.
+	TeamSince string `protobuf:"bytes,16,opt,name=team_since,json=teamSince,proto3" json:"team_since,omitempty"`
+	StationId string `protobuf:"bytes,3,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
+	Name      string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
 	// Never returned.
 	IdentityNumber       string   `protobuf:"bytes,5,opt,name=identity_number,json=identityNumber,proto3" json:"identity_number,omitempty"`
 	MaskedIdentityNumber string   `protobuf:"bytes,6,opt,name=masked_identity_number,json=maskedIdentityNumber,proto3" json:"masked_identity_number,omitempty"`
 	Phone                string   `protobuf:"bytes,7,opt,name=phone,proto3" json:"phone,omitempty"`
 	Skills               []string `protobuf:"bytes,8,rep,name=skills,proto3" json:"skills,omitempty"`
-	RegisteredDate       string   `protobuf:"bytes,9,opt,name=registered_date,json=registeredDate,proto3" json:"registered_date,omitempty"`
+	// First day as a volunteer, no earlier than the first team's.
+	RegisteredDate string `protobuf:"bytes,9,opt,name=registered_date,json=registeredDate,proto3" json:"registered_date,omitempty"`
 	// Last day as a volunteer, on which the person still counts. It may be planned.
 	WithdrawnDate string         `protobuf:"bytes,10,opt,name=withdrawn_date,json=withdrawnDate,proto3" json:"withdrawn_date,omitempty"`
 	State         VolunteerState `protobuf:"varint,14,opt,name=state,proto3,enum=circle15.registry.v1.VolunteerState" json:"state,omitempty"`
@@ -1686,6 +1692,13 @@ func (x *Volunteer) GetId() string {
 func (x *Volunteer) GetTeamId() string {
 	if x != nil {
 		return x.TeamId
+	}
+	return ""
+}
+
+func (x *Volunteer) GetTeamSince() string {
+	if x != nil {
+		return x.TeamSince
 	}
 	return ""
 }
@@ -5149,7 +5162,7 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\vcreate_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"\xec\x06\n" +
+	"updateTime\"\xe9\x06\n" +
 	"\x04Need\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x121\n" +
 	"\fhousehold_id\x18\x02 \x01(\tB\x0e\xe0A\x02\xe0A\x05\xbaH\x05r\x03\xb0\x01\x01R\vhouseholdId\x12,\n" +
@@ -5161,9 +5174,9 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\bvisit_id\x18\x06 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\avisitId\x128\n" +
 	"\x06domain\x18\a \x01(\tB \xe0A\x02\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$R\x06domain\x128\n" +
 	"\x06source\x18\b \x01(\tB \xe0A\x02\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$R\x06source\x12/\n" +
-	"\vdescription\x18\t \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xd0\x0fR\vdescription\x12e\n" +
+	"\vdescription\x18\t \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xd0\x0fR\vdescription\x12b\n" +
 	"\rrecorded_date\x18\n" +
-	" \x01(\tB@\xe0A\x02\xe0A\x05\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\frecordedDate\x12:\n" +
+	" \x01(\tB=\xe0A\x02\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\frecordedDate\x12:\n" +
 	"\x05state\x18\v \x01(\x0e2\x1f.circle15.registry.v1.NeedStateB\x03\xe0A\x03R\x05state\x12\x1e\n" +
 	"\bmet_date\x18\f \x01(\tB\x03\xe0A\x03R\ametDate\x12\x1d\n" +
 	"\aoutcome\x18\r \x01(\tB\x03\xe0A\x03R\aoutcome\x12$\n" +
@@ -5174,7 +5187,7 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\vcreate_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"\xd2\x05\n" +
+	"updateTime\"\xcf\x05\n" +
 	"\vServiceFile\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12/\n" +
 	"\vresident_id\x18\x02 \x01(\tB\x0e\xe0A\x02\xe0A\x05\xbaH\x05r\x03\xb0\x01\x01R\n" +
@@ -5185,9 +5198,9 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\bstaff_id\x18\x05 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\astaffId\x12<\n" +
 	"\bcategory\x18\x06 \x01(\tB \xe0A\x02\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$R\bcategory\x128\n" +
 	"\x06domain\x18\a \x01(\tB \xe0A\x02\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$R\x06domain\x12\"\n" +
-	"\asummary\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\asummary\x12_\n" +
+	"\asummary\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\asummary\x12\\\n" +
 	"\n" +
-	"built_date\x18\t \x01(\tB@\xe0A\x02\xe0A\x05\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\tbuiltDate\x12A\n" +
+	"built_date\x18\t \x01(\tB=\xe0A\x02\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\tbuiltDate\x12A\n" +
 	"\x05state\x18\n" +
 	" \x01(\x0e2&.circle15.registry.v1.ServiceFileStateB\x03\xe0A\x03R\x05state\x12$\n" +
 	"\vvoid_reason\x18\v \x01(\tB\x03\xe0A\x03R\n" +
@@ -5196,14 +5209,14 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\vcreate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"\x99\x05\n" +
+	"updateTime\"\x96\x05\n" +
 	"\rVolunteerTeam\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12-\n" +
 	"\n" +
 	"station_id\x18\x02 \x01(\tB\x0e\xe0A\x02\xe0A\x05\xbaH\x05r\x03\xb0\x01\x01R\tstationId\x12/\n" +
 	"\fdisplay_name\x18\x03 \x01(\tB\f\xe0A\x02\xbaH\x06r\x04\x10\x01\x18dR\vdisplayName\x128\n" +
-	"\x06domain\x18\x04 \x01(\tB \xbaH\x1d\xd8\x01\x01r\x182\x16^[a-z][a-z0-9_]{0,62}$R\x06domain\x12c\n" +
-	"\ffounded_date\x18\x05 \x01(\tB@\xe0A\x02\xe0A\x05\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\vfoundedDate\x12d\n" +
+	"\x06domain\x18\x04 \x01(\tB \xbaH\x1d\xd8\x01\x01r\x182\x16^[a-z][a-z0-9_]{0,62}$R\x06domain\x12`\n" +
+	"\ffounded_date\x18\x05 \x01(\tB=\xe0A\x02\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\vfoundedDate\x12d\n" +
 	"\x0edissolved_date\x18\x06 \x01(\tB=\xbaH:\xd8\x01\x01r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\rdissolvedDate\x12C\n" +
 	"\x05state\x18\n" +
 	" \x01(\x0e2(.circle15.registry.v1.VolunteerTeamStateB\x03\xe0A\x03R\x05state\x12$\n" +
@@ -5213,10 +5226,12 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"\xb7\x06\n" +
+	"updateTime\"\x92\a\n" +
 	"\tVolunteer\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12$\n" +
-	"\ateam_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06teamId\x12\"\n" +
+	"\ateam_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06teamId\x12\\\n" +
+	"\n" +
+	"team_since\x18\x10 \x01(\tB=\xbaH:\xd8\x01\x01r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\tteamSince\x12\"\n" +
 	"\n" +
 	"station_id\x18\x03 \x01(\tB\x03\xe0A\x03R\tstationId\x12 \n" +
 	"\x04name\x18\x04 \x01(\tB\f\xe0A\x02\xbaH\x06r\x04\x10\x01\x182R\x04name\x12H\n" +
@@ -5224,8 +5239,8 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\x16masked_identity_number\x18\x06 \x01(\tB\x03\xe0A\x03R\x14maskedIdentityNumber\x12\x1d\n" +
 	"\x05phone\x18\a \x01(\tB\a\xbaH\x04r\x02\x18\x1eR\x05phone\x12(\n" +
 	"\x06skills\x18\b \x03(\tB\x10\xbaH\r\x92\x01\n" +
-	"\x10\x14\"\x06r\x04\x10\x01\x182R\x06skills\x12i\n" +
-	"\x0fregistered_date\x18\t \x01(\tB@\xe0A\x02\xe0A\x05\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\x0eregisteredDate\x12d\n" +
+	"\x10\x14\"\x06r\x04\x10\x01\x182R\x06skills\x12f\n" +
+	"\x0fregistered_date\x18\t \x01(\tB=\xe0A\x02\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\x0eregisteredDate\x12d\n" +
 	"\x0ewithdrawn_date\x18\n" +
 	" \x01(\tB=\xbaH:\xd8\x01\x01r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\rwithdrawnDate\x12?\n" +
 	"\x05state\x18\x0e \x01(\x0e2$.circle15.registry.v1.VolunteerStateB\x03\xe0A\x03R\x05state\x12$\n" +

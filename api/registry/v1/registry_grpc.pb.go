@@ -225,13 +225,14 @@ type RegistryServiceClient interface {
 	// Permission: volunteerTeams:list.
 	ListVolunteerTeams(ctx context.Context, in *ListVolunteerTeamsRequest, opts ...grpc.CallOption) (*ListVolunteerTeamsResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. A dissolved date needs that every
-	// volunteer has left by then.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (volunteers in the team;
-	// void).
+	// volunteer has left by then, a founded date that none came before.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (volunteers in the team
+	// outside its days; void).
 	// Permission: volunteerTeams:update.
 	UpdateVolunteerTeam(ctx context.Context, in *UpdateVolunteerTeamRequest, opts ...grpc.CallOption) (*VolunteerTeam, error)
 	// Takes a volunteer team back that was recorded by mistake: it is kept with the reason and counted nowhere.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (already void; it has volunteers who are not void), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (already void; it has or had
+	// volunteers who are not void), ETAG_MISMATCH.
 	// Permission: volunteerTeams:void.
 	VoidVolunteerTeam(ctx context.Context, in *VoidVolunteerTeamRequest, opts ...grpc.CallOption) (*VolunteerTeam, error)
 	// Creates a volunteer. The id may be supplied by the client.
@@ -246,7 +247,8 @@ type RegistryServiceClient interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: volunteers:list.
 	ListVolunteers(ctx context.Context, in *ListVolunteersRequest, opts ...grpc.CallOption) (*ListVolunteersResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. Another team, from team_since on,
+	// brings the volunteer to the team's station; the figures of the days before stay with the station of then.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, ALREADY_EXISTS (the identity number
 	// is that of another volunteer at that time), CONFLICT (void).
 	// Permission: volunteers:update.
@@ -856,13 +858,14 @@ type RegistryServiceServer interface {
 	// Permission: volunteerTeams:list.
 	ListVolunteerTeams(context.Context, *ListVolunteerTeamsRequest) (*ListVolunteerTeamsResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. A dissolved date needs that every
-	// volunteer has left by then.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (volunteers in the team;
-	// void).
+	// volunteer has left by then, a founded date that none came before.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (volunteers in the team
+	// outside its days; void).
 	// Permission: volunteerTeams:update.
 	UpdateVolunteerTeam(context.Context, *UpdateVolunteerTeamRequest) (*VolunteerTeam, error)
 	// Takes a volunteer team back that was recorded by mistake: it is kept with the reason and counted nowhere.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (already void; it has volunteers who are not void), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (already void; it has or had
+	// volunteers who are not void), ETAG_MISMATCH.
 	// Permission: volunteerTeams:void.
 	VoidVolunteerTeam(context.Context, *VoidVolunteerTeamRequest) (*VolunteerTeam, error)
 	// Creates a volunteer. The id may be supplied by the client.
@@ -877,7 +880,8 @@ type RegistryServiceServer interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: volunteers:list.
 	ListVolunteers(context.Context, *ListVolunteersRequest) (*ListVolunteersResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. Another team, from team_since on,
+	// brings the volunteer to the team's station; the figures of the days before stay with the station of then.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, ALREADY_EXISTS (the identity number
 	// is that of another volunteer at that time), CONFLICT (void).
 	// Permission: volunteers:update.

@@ -17,3 +17,17 @@ CREATE UNIQUE INDEX volunteers_identity_number_key ON volunteers (identity_numbe
 
 -- A worker may become head long after the start of service: the first day in the present position, NULL for the start.
 ALTER TABLE staff ADD COLUMN position_since date;
+
+-- The teams in which a volunteer was before the present one, so that a change of team leaves the figures of the months before
+-- it as they were. The present one is in the volunteer's own row: since a day, NULL for that of registration, as it is of all
+-- who are registered by now, and of those whom services of the release before register.
+ALTER TABLE volunteers ADD COLUMN team_since date;
+CREATE TABLE volunteer_memberships (
+    volunteer_id uuid NOT NULL REFERENCES volunteers,
+    team_id      uuid NOT NULL REFERENCES volunteer_teams,
+    station_id   uuid NOT NULL REFERENCES stations,
+    first_day    date NOT NULL,
+    last_day     date NOT NULL CONSTRAINT volunteer_memberships_last_after_first CHECK (last_day >= first_day),
+    PRIMARY KEY (volunteer_id, first_day)
+);
+CREATE INDEX volunteer_memberships_team ON volunteer_memberships (team_id);
