@@ -224,9 +224,10 @@ func (b *batch) store(ctx context.Context, tx *tenantdb.Tx, by string) error {
 	var counted []facts.Fact
 	for _, i := range open {
 		row, ok := created[b.entries[i].id]
+		_, first := fresh[row.ID]
 		switch {
 		case !ok: // another client's insert came first; settled below
-		case fresh[row.ID].ID == uuid.Nil: // a twin's
+		case !first: // a twin's
 			b.meet(i, storedVisit{visitRow: row, Visible: true})
 		default:
 			delete(fresh, row.ID)
