@@ -8,8 +8,9 @@ import (
 // What the tenant's role may do with its tables: everything with rows (never TRUNCATE, REFERENCES or TRIGGER), but for
 // these. A migration that renames or adds such a table edits these lists.
 var (
-	appendOnlyTables = []string{"audit_events", "service_facts"} // SELECT and INSERT: what happened stays
-	readOnlyTables   = []string{"policy_version"}                // moved by a trigger alone
+	// SELECT and INSERT: what happened stays.
+	appendOnlyTables = []string{"audit_events", "household_stays", "resident_stays", "service_facts"}
+	readOnlyTables   = []string{"policy_version"} // moved by a trigger alone
 )
 
 // aggregateFunctions may be executed by circle15_aggregate: they return sums and never a row of a person.
@@ -43,6 +44,11 @@ func (n objectNames) in(schema string) (tables, sequences, functions string) {
 		qualified[i] = ident(schema) + "." + f
 	}
 	return qualify(schema, n.tables), qualify(schema, n.sequences), strings.Join(qualified, ", ")
+}
+
+// having are those of the tables that a schema of this release has: the lists above are of the newest.
+func (n objectNames) having(tables []string) []string {
+	return slices.DeleteFunc(slices.Clone(tables), func(table string) bool { return !slices.Contains(n.tables, table) })
 }
 
 func qualify(schema string, names []string) string {
@@ -81,8 +87,8 @@ func grantDDL(schema, role string, names objectNames) []string {
 	ddl := []string{
 		"GRANT USAGE ON SCHEMA " + ident(schema) + " TO " + ident(role) + ", " + ident(AggregateRole),
 		"GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE " + tables + to,
-		"REVOKE UPDATE, DELETE ON TABLE " + qualify(schema, appendOnlyTables) + " FROM " + ident(role),
-		"REVOKE INSERT, UPDATE, DELETE ON TABLE " + qualify(schema, readOnlyTables) + " FROM " + ident(role),
+		"REVOKE UPDATE, DELETE ON TABLE " + qualify(schema, names.having(appendOnlyTables)) + " FROM " + ident(role),
+		"REVOKE INSERT, UPDATE, DELETE ON TABLE " + qualify(schema, names.having(readOnlyTables)) + " FROM " + ident(role),
 	}
 	if sequences != "" {
 		ddl = append(ddl, "GRANT USAGE ON SEQUENCE "+sequences+to)

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -59,9 +60,11 @@ func (s *Service) ListCommunities(
 	return &registryv1.ListCommunitiesResponse{Communities: communities, NextPageToken: next}, nil
 }
 
-// UpdateCommunity changes a community's name.
+// UpdateCommunity changes a community. When it goes to another station, as when one closes and another opens in the
+// township, its households and their residents come along; visits, cases and needs stay with the station that did the work.
 func (s *Service) UpdateCommunity(ctx context.Context, req *registryv1.UpdateCommunityRequest) (*registryv1.Community, error) {
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.Community, error) {
+		holdFirst(tx, shareStation, authz.ScopeFrom(ctx), req.GetCommunity().GetStationId())
 		old, err := find(ctx, tx, "community.id", "community", req.GetCommunity().GetId(), scanCommunity, lockCommunity)
 		if err != nil {
 			return nil, err
@@ -70,21 +73,52 @@ func (s *Service) UpdateCommunity(ctx context.Context, req *registryv1.UpdateCom
 		if err := change(ctx, "community", merged, req.GetCommunity(), req.GetUpdateMask(), old.Revision); err != nil {
 			return nil, err
 		}
-		row, err := tenantdb.One(ctx, tx, scanCommunity, updateCommunity, old.ID, merged.GetDisplayName())
+		station := old.StationID
+		if merged.GetStationId() != old.StationID.String() {
+			if station, err = old.successor(ctx, tx, merged.GetStationId()); err != nil {
+				return nil, err
+			}
+		}
+		row, err := tenantdb.One(ctx, tx, scanCommunity, updateCommunity, old.ID, station, merged.GetDisplayName())
 		if err != nil {
 			return nil, err
+		}
+		if row.StationID != old.StationID {
+			tx.Queue(moveHouseholds, row.ID, row.StationID, old.StationID, civildate.Today())
+			tx.Queue(moveResidentsOfCommunity, row.ID, row.StationID)
 		}
 		return row.toProto(), nil
 	})
 }
 
-// communityRef resolves the community of a household to its id and station.
+// successor resolves another station for the community, which is for those who reach the whole tenant: it must serve the
+// community's township and be in operation.
+func (r *communityRow) successor(ctx context.Context, tx *tenantdb.Tx, id string) (uuid.UUID, error) {
+	const field = "community.stationId"
+	if authz.ScopeFrom(ctx).Level != authz.LevelTenant {
+		return uuid.Nil, apierr.New(apierr.Denied, "communities go to another station by those who may reach the whole tenant")
+	}
+	station, err := openStation(ctx, tx, field, id)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	if !strings.HasPrefix(r.DivisionCode, station.DivisionCode) {
+		return uuid.Nil, apierr.InvalidField(field, "must name a station of %s, the community's township", named(r.DivisionCode[:9]))
+	}
+	if station.OpenedDate.After(civildate.Today()) || !station.operation().goesOn() {
+		return uuid.Nil, apierr.InvalidField(field, "must name a station in operation")
+	}
+	return station.ID, nil
+}
+
+// communityRef resolves the community of a household to its id and station, and keeps it at that station until the end of
+// the transaction.
 func communityRef(ctx context.Context, tx *tenantdb.Tx, field, id string) (community, station uuid.UUID, err error) {
 	community, err = ids.Parse(field, id)
 	if err != nil {
 		return uuid.Nil, uuid.Nil, err
 	}
-	station, err = tenantdb.One(ctx, tx, pgx.RowTo[uuid.UUID], selectCommunityStation, community, authz.ScopeFrom(ctx).StationIDs())
+	station, err = tenantdb.One(ctx, tx, pgx.RowTo[uuid.UUID], shareCommunity, community, authz.ScopeFrom(ctx).StationIDs())
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = apierr.InvalidField(field, "must name a community within your data scope")
 	}

@@ -26,7 +26,8 @@ const communityColumns = `id, station_id, division_code, display_name, revision,
 var (
 	selectCommunity = tenantdb.SQL(`SELECT ` + communityColumns + ` FROM {tenant}.communities WHERE ` + inScope)
 
-	lockCommunity = tenantdb.SQL(`SELECT ` + communityColumns + ` FROM {tenant}.communities WHERE ` + inScope + ` FOR UPDATE`)
+	lockCommunity = tenantdb.SQL(`SELECT ` + communityColumns + ` FROM {tenant}.communities WHERE ` + inScope + `
+		FOR NO KEY UPDATE`)
 
 	selectCommunities = tenantdb.SQL(`SELECT ` + communityColumns + ` FROM {tenant}.communities
 		WHERE ` + pageInScope + ` AND ($5::text IS NULL OR division_code = $5)
@@ -35,12 +36,14 @@ var (
 	insertCommunity = tenantdb.SQL(`INSERT INTO {tenant}.communities (id, station_id, division_code, display_name, created_by)
 		VALUES ($1, $2, $3, $4, $5) RETURNING ` + communityColumns)
 
-	updateCommunity = tenantdb.SQL(`UPDATE {tenant}.communities SET display_name = $2, revision = revision + 1, update_time = now()
+	updateCommunity = tenantdb.SQL(`UPDATE {tenant}.communities SET station_id = $2, display_name = $3, revision = revision + 1,
+			update_time = now()
 		WHERE id = $1 RETURNING ` + communityColumns)
 
-	// The station of a community that a record refers to, wherever in the scope it was recorded.
-	selectCommunityStation = tenantdb.SQL(`SELECT station_id FROM {tenant}.communities
-		WHERE id = $1 AND ($2::uuid[] IS NULL OR station_id = ANY($2))`)
+	// The station of a community that a household joins in this transaction, wherever in the scope the community was
+	// recorded: it goes to no other station meanwhile.
+	shareCommunity = tenantdb.SQL(`SELECT station_id FROM {tenant}.communities
+		WHERE id = $1 AND ($2::uuid[] IS NULL OR station_id = ANY($2)) FOR SHARE`)
 
 	scanCommunity = pgx.RowToAddrOfStructByPos[communityRow]
 

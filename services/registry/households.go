@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	registryv1 "circle15.dev/api/registry/v1"
+	"circle15.dev/internal/authz"
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
@@ -58,6 +59,7 @@ func (s *Service) ListHouseholds(ctx context.Context, req *registryv1.ListHouseh
 // visits, cases and needs stay with the station that did the work.
 func (s *Service) UpdateHousehold(ctx context.Context, req *registryv1.UpdateHouseholdRequest) (*registryv1.Household, error) {
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.Household, error) {
+		holdFirst(tx, shareCommunity, authz.ScopeFrom(ctx), req.GetHousehold().GetCommunityId())
 		old, err := find(ctx, tx, "household.id", "household", req.GetHousehold().GetId(), scanHousehold, lockHousehold)
 		if err != nil {
 			return nil, err
@@ -67,15 +69,19 @@ func (s *Service) UpdateHousehold(ctx context.Context, req *registryv1.UpdateHou
 			return nil, err
 		}
 		household := readHousehold(old.ID, merged)
-		household.CommunityID, household.StationID, err = communityRef(ctx, tx, "household.communityId", merged.GetCommunityId())
-		if err != nil {
-			return nil, err
+		household.CommunityID, household.StationID = old.CommunityID, old.StationID
+		if merged.GetCommunityId() != old.CommunityID.String() {
+			household.CommunityID, household.StationID, err = communityRef(ctx, tx, "household.communityId", merged.GetCommunityId())
+			if err != nil {
+				return nil, err
+			}
 		}
 		row, err := household.update(ctx, tx)
 		if err != nil {
 			return nil, err
 		}
 		if row.StationID != old.StationID {
+			tx.Queue(keepHouseholdStay, row.ID, old.StationID, civildate.Today())
 			tx.Queue(moveResidents, row.ID, row.StationID)
 		}
 		return row.toProto(), nil

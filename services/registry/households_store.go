@@ -26,7 +26,8 @@ const householdColumns = `id, station_id, community_id, head_name, address, phon
 var (
 	selectHousehold = tenantdb.SQL(`SELECT ` + householdColumns + ` FROM {tenant}.households WHERE ` + inScope)
 
-	lockHousehold = tenantdb.SQL(`SELECT ` + householdColumns + ` FROM {tenant}.households WHERE ` + inScope + ` FOR UPDATE`)
+	lockHousehold = tenantdb.SQL(`SELECT ` + householdColumns + ` FROM {tenant}.households WHERE ` + inScope + `
+		FOR NO KEY UPDATE`)
 
 	// A household that a resident joins in this transaction: it does not move meanwhile.
 	shareHousehold = tenantdb.SQL(`SELECT ` + householdColumns + ` FROM {tenant}.households
@@ -43,9 +44,6 @@ var (
 	updateHousehold = tenantdb.SQL(`UPDATE {tenant}.households SET station_id = $2, community_id = $3, head_name = $4, address = $5,
 			phone = $6, note = $7, revision = revision + 1, update_time = now()
 		WHERE id = $1 RETURNING ` + householdColumns)
-
-	moveResidents = tenantdb.SQL(`UPDATE {tenant}.residents SET station_id = $2, revision = revision + 1, update_time = now()
-		WHERE household_id = $1`)
 
 	scanHousehold = pgx.RowToAddrOfStructByPos[householdRow]
 

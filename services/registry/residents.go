@@ -11,6 +11,7 @@ import (
 	registryv1 "circle15.dev/api/registry/v1"
 	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/authz"
+	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
 	"circle15.dev/internal/write"
@@ -67,6 +68,7 @@ func (s *Service) ListResidents(ctx context.Context, req *registryv1.ListResiden
 // needs, files and cases stay with the station that recorded them.
 func (s *Service) UpdateResident(ctx context.Context, req *registryv1.UpdateResidentRequest) (*registryv1.Resident, error) {
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.Resident, error) {
+		holdFirst(tx, shareHousehold, authz.ScopeFrom(ctx), req.GetResident().GetHouseholdId())
 		old, err := find(ctx, tx, "resident.id", "resident", req.GetResident().GetId(), scanResident, lockResident)
 		if err != nil {
 			return nil, err
@@ -91,6 +93,9 @@ func (s *Service) UpdateResident(ctx context.Context, req *registryv1.UpdateResi
 		row, err := resident.update(ctx, tx)
 		if err != nil {
 			return nil, err
+		}
+		if row.HouseholdID != old.HouseholdID {
+			tx.Queue(keepResidentStay, row.ID, old.HouseholdID, civildate.Today())
 		}
 		return row.toProto(), nil
 	})

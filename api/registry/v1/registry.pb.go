@@ -649,9 +649,10 @@ func (x *Staff) GetUpdateTime() *timestamppb.Timestamp {
 
 // A community or village (社区/村) that a station serves.
 type Community struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	StationId string                 `protobuf:"bytes,2,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The station that serves it.
+	StationId string `protobuf:"bytes,2,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
 	// Twelve digits; the first nine are the station's township.
 	DivisionCode string `protobuf:"bytes,3,opt,name=division_code,json=divisionCode,proto3" json:"division_code,omitempty"`
 	DisplayName  string `protobuf:"bytes,4,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
@@ -5096,11 +5097,11 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"\xe4\x02\n" +
+	"updateTime\"\xe1\x02\n" +
 	"\tCommunity\x12\x1b\n" +
-	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12-\n" +
+	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12*\n" +
 	"\n" +
-	"station_id\x18\x02 \x01(\tB\x0e\xe0A\x02\xe0A\x05\xbaH\x05r\x03\xb0\x01\x01R\tstationId\x12=\n" +
+	"station_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\tstationId\x12=\n" +
 	"\rdivision_code\x18\x03 \x01(\tB\x18\xe0A\x02\xe0A\x05\xbaH\x0fr\r2\v^[0-9]{12}$R\fdivisionCode\x12/\n" +
 	"\fdisplay_name\x18\x04 \x01(\tB\f\xe0A\x02\xbaH\x06r\x04\x10\x01\x18dR\vdisplayName\x12\x17\n" +
 	"\x04etag\x18\x05 \x01(\tB\x03\xe0A\x03R\x04etag\x12@\n" +

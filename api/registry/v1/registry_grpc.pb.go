@@ -124,8 +124,11 @@ type RegistryServiceClient interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: communities:list.
 	ListCommunities(ctx context.Context, in *ListCommunitiesRequest, opts ...grpc.CallOption) (*ListCommunitiesResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. Another station, which must serve the
+	// same township and be in operation, takes over the community's households and their residents, as when a station closes and
+	// another opens; what was recorded before stays with the station of then.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), PERMISSION_DENIED (another station, for a data scope
+	// of single stations), ETAG_MISMATCH.
 	// Permission: communities:update.
 	UpdateCommunity(ctx context.Context, in *UpdateCommunityRequest, opts ...grpc.CallOption) (*Community, error)
 	// Creates a household. The id may be supplied by the client.
@@ -757,8 +760,11 @@ type RegistryServiceServer interface {
 	// Errors: INVALID_ARGUMENT (a forged or foreign page token).
 	// Permission: communities:list.
 	ListCommunities(context.Context, *ListCommunitiesRequest) (*ListCommunitiesResponse, error)
-	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. Another station, which must serve the
+	// same township and be in operation, takes over the community's households and their residents, as when a station closes and
+	// another opens; what was recorded before stays with the station of then.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), PERMISSION_DENIED (another station, for a data scope
+	// of single stations), ETAG_MISMATCH.
 	// Permission: communities:update.
 	UpdateCommunity(context.Context, *UpdateCommunityRequest) (*Community, error)
 	// Creates a household. The id may be supplied by the client.
