@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -34,7 +35,7 @@ func (s *Service) CreateNeed(ctx context.Context, req *registryv1.CreateNeedRequ
 		return nil, err
 	}
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.Need, error) {
-		household, err := refs.Household(ctx, tx, "need.householdId", in.GetHouseholdId())
+		household, err := refs.HouseholdOn(ctx, tx, "need.householdId", in.GetHouseholdId(), in.GetStaffId(), recorded)
 		if err != nil {
 			return nil, err
 		}
@@ -211,14 +212,14 @@ func (r *needRow) refer(ctx context.Context, tx *tenantdb.Tx, old *needRow, m *r
 		r.StaffID = staff
 	}
 	if old == nil || m.GetResidentId() != optionalID(old.ResidentID) {
-		resident, err := residentOfHousehold(ctx, tx, "need.residentId", m.GetResidentId(), r.HouseholdID)
+		resident, err := r.resident(ctx, tx, m.GetResidentId())
 		if err != nil {
 			return err
 		}
 		r.ResidentID = resident
 	}
 	if old == nil || m.GetVisitId() != optionalID(old.VisitID) {
-		visit, err := visitOfHousehold(ctx, tx, "need.visitId", m.GetVisitId(), r.HouseholdID)
+		visit, err := r.visit(ctx, tx, m.GetVisitId())
 		if err != nil {
 			return err
 		}
@@ -227,33 +228,35 @@ func (r *needRow) refer(ctx context.Context, tx *tenantdb.Tx, old *needRow, m *r
 	return nil
 }
 
-// residentOfHousehold resolves a resident who must live in the household; empty is none.
-func residentOfHousehold(ctx context.Context, tx *tenantdb.Tx, field, id string, household uuid.UUID) (*uuid.UUID, error) {
+// resident resolves whose need it is: one of the household when the need was recorded, or since; empty is none.
+func (r *needRow) resident(ctx context.Context, tx *tenantdb.Tx, id string) (*uuid.UUID, error) {
 	if id == "" {
 		return nil, nil
 	}
-	resident, err := refs.Resident(ctx, tx, field, id)
+	resident, err := refs.ResidentOn(ctx, tx, "need.residentId", id, r.HouseholdID, r.RecordedDate)
 	if err != nil {
 		return nil, err
 	}
-	if resident.HouseholdID != household {
-		return nil, apierr.InvalidField(field, "must name a resident of the household")
-	}
-	return &resident.ID, nil
+	return &resident, nil
 }
 
-// visitOfHousehold resolves a visit that must be one to the household; empty is none.
-func visitOfHousehold(ctx context.Context, tx *tenantdb.Tx, field, id string, household uuid.UUID) (*uuid.UUID, error) {
+// visit resolves the visit at which the need was found: a completed one to the household, not after the day on which the
+// need was recorded; empty is none. It is kept from being taken back until the end of the transaction.
+func (r *needRow) visit(ctx context.Context, tx *tenantdb.Tx, id string) (*uuid.UUID, error) {
+	const field = "need.visitId"
 	key, err := ids.ParseOptional(field, id)
 	if err != nil || key == nil {
 		return nil, err
 	}
-	visit, err := tenantdb.One(ctx, tx, pgx.RowTo[uuid.UUID], selectVisitOfHousehold, *key, household)
+	day, err := tenantdb.One(ctx, tx, pgx.RowTo[time.Time], shareVisitOfHousehold, *key, r.HouseholdID)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, apierr.InvalidField(field, "must name a visit to the household")
+		return nil, apierr.InvalidField(field, "must name a completed visit to the household")
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &visit, nil
+	if day.After(r.RecordedDate) {
+		return nil, apierr.InvalidField(field, "must not name a visit after %s, when the need was recorded", civildate.Format(r.RecordedDate))
+	}
+	return key, nil
 }

@@ -51,7 +51,8 @@ var (
 			revision = revision + 1, update_time = now()
 		WHERE id = $1 RETURNING ` + needColumns)
 
-	selectVisitOfHousehold = tenantdb.SQL(`SELECT id FROM {tenant}.visits WHERE id = $1 AND household_id = $2 AND state <> 'VOID'`)
+	shareVisitOfHousehold = tenantdb.SQL(`SELECT visit_date FROM {tenant}.visits
+		WHERE id = $1 AND household_id = $2 AND state = 'COMPLETED' FOR SHARE`)
 
 	scanNeed = pgx.RowToAddrOfStructByPos[needRow]
 

@@ -1166,7 +1166,7 @@ type Need struct {
 	StationId   string                 `protobuf:"bytes,4,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
 	// Who recorded it.
 	StaffId string `protobuf:"bytes,5,opt,name=staff_id,json=staffId,proto3" json:"staff_id,omitempty"`
-	// The visit at which it was found.
+	// The visit at which it was found: a completed one to the household, not after recorded_date.
 	VisitId string `protobuf:"bytes,6,opt,name=visit_id,json=visitId,proto3" json:"visit_id,omitempty"`
 	// Service domain code of the standards pack.
 	Domain string `protobuf:"bytes,7,opt,name=domain,proto3" json:"domain,omitempty"`

@@ -167,7 +167,8 @@ type RegistryServiceClient interface {
 	// is registered).
 	// Permission: residents:update.
 	UpdateResident(ctx context.Context, in *UpdateResidentRequest, opts ...grpc.CallOption) (*Resident, error)
-	// Creates a need. The id may be supplied by the client.
+	// Creates a need. The id may be supplied by the client. A household that has moved to another station since recorded_date may be
+	// named by a worker of the former station, for which the need then counts, and so may a resident who has left the household.
 	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
 	// Permission: needs:create.
 	CreateNeed(ctx context.Context, in *CreateNeedRequest, opts ...grpc.CallOption) (*Need, error)
@@ -803,7 +804,8 @@ type RegistryServiceServer interface {
 	// is registered).
 	// Permission: residents:update.
 	UpdateResident(context.Context, *UpdateResidentRequest) (*Resident, error)
-	// Creates a need. The id may be supplied by the client.
+	// Creates a need. The id may be supplied by the client. A household that has moved to another station since recorded_date may be
+	// named by a worker of the former station, for which the need then counts, and so may a resident who has left the household.
 	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
 	// Permission: needs:create.
 	CreateNeed(context.Context, *CreateNeedRequest) (*Need, error)

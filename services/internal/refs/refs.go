@@ -47,6 +47,18 @@ var (
 		WHERE id = $1 AND station_id = $2 AND ($3::uuid[] IS NULL OR station_id = ANY($3)) FOR KEY SHARE`)
 )
 
+// Late work. What was done on a day counts for the station that the household belonged to on that day or later, and may
+// name who belonged to the household on that day or later: since then they may have moved.
+var (
+	findServedHousehold = tenantdb.SQL(`SELECT h.id, w.station_id FROM {tenant}.households h, {tenant}.staff w
+		WHERE h.id = $1 AND w.id = $2 AND ($4::uuid[] IS NULL OR w.station_id = ANY($4))
+			AND (w.station_id = h.station_id OR EXISTS (SELECT FROM {tenant}.household_stays s
+				WHERE s.household_id = h.id AND s.station_id = w.station_id AND s.last_date >= $3))`)
+	findServedResident = tenantdb.SQL(`SELECT r.id FROM {tenant}.residents r
+		WHERE r.id = $1 AND (r.household_id = $2 OR EXISTS (SELECT FROM {tenant}.resident_stays s
+			WHERE s.resident_id = r.id AND s.household_id = $2 AND s.last_date >= $3))`)
+)
+
 type staffRow struct {
 	ID        uuid.UUID
 	StartDate time.Time
@@ -69,6 +81,38 @@ func Household(ctx context.Context, q tenantdb.Querier, field, id string) (House
 		return HouseholdRef{}, err
 	}
 	return one(ctx, q, field, "household", pgx.RowToStructByPos[HouseholdRef], findHousehold, key, authz.ScopeFrom(ctx).StationIDs())
+}
+
+// HouseholdOn is Household for what the worker did for it on the day. The station is the worker's, where the household
+// belongs to that one or belonged to it on the day or later; that may be out of the caller's reach now.
+func HouseholdOn(ctx context.Context, q tenantdb.Querier, field, id, worker string, day time.Time) (HouseholdRef, error) {
+	key, err := ids.Parse(field, id)
+	if err != nil {
+		return HouseholdRef{}, err
+	}
+	by, err := uuid.Parse(worker)
+	if err != nil {
+		return Household(ctx, q, field, id) // whoever resolves the worker says so
+	}
+	row, err := tenantdb.One(ctx, q, pgx.RowToStructByPos[HouseholdRef], findServedHousehold, key, by, day, authz.ScopeFrom(ctx).StationIDs())
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Household(ctx, q, field, id)
+	}
+	return row, err
+}
+
+// ResidentOn resolves who belongs to the household, or belonged to it on the day or later. The household has been resolved,
+// so the data scope is not asked again.
+func ResidentOn(ctx context.Context, q tenantdb.Querier, field, id string, household uuid.UUID, day time.Time) (uuid.UUID, error) {
+	key, err := ids.Parse(field, id)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	row, err := tenantdb.One(ctx, q, pgx.RowTo[uuid.UUID], findServedResident, key, household, day)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return uuid.Nil, apierr.InvalidField(field, "must name a resident of the household")
+	}
+	return row, err
 }
 
 // Resident resolves the resident named in the field.
