@@ -23,7 +23,9 @@ type references struct {
 	households map[uuid.UUID]uuid.UUID // the station of each
 	staff      map[uuid.UUID]workerRow
 	residents  map[uuid.UUID]uuid.UUID // the household of each
-	cases      map[uuid.UUID]uuid.UUID // the household of each that is not void
+	cases      map[uuid.UUID]caseRow
+	stays      stays // of what does not belong together at present
+	offline    bool  // the visits come late: a case that was taken back meanwhile stays named
 }
 
 // pair is an id and that of its parent.
@@ -35,19 +37,26 @@ type workerRow struct {
 	EndDate       *time.Time
 }
 
+// caseRow is a case with its client, who may have moved within the station since it was opened.
+type caseRow struct {
+	ID, HouseholdID, ResidentID, ClientsHouseholdID uuid.UUID
+	Void                                            bool
+}
+
 var (
 	findHouseholds = tenantdb.SQL(`SELECT id, station_id FROM {tenant}.households
 		WHERE id = ANY($1) AND ($2::uuid[] IS NULL OR station_id = ANY($2))`)
 	findWorkers = tenantdb.SQL(`SELECT id, station_id, start_date, end_date FROM {tenant}.staff
 		WHERE id = ANY($1) AND ($2::uuid[] IS NULL OR station_id = ANY($2))`)
-	findResidents = tenantdb.SQL(`SELECT id, household_id FROM {tenant}.residents
-		WHERE id = ANY($1) AND ($2::uuid[] IS NULL OR station_id = ANY($2))`)
-	findCases = tenantdb.SQL(`SELECT id, household_id FROM {tenant}.cases
-		WHERE id = ANY($1) AND stage <> 'VOID' AND ($2::uuid[] IS NULL OR station_id = ANY($2))`)
+	// Residents are in scope with their household, which is told with them and compared.
+	findResidents = tenantdb.SQL(`SELECT id, household_id FROM {tenant}.residents WHERE id = ANY($1)`)
+	findCases     = tenantdb.SQL(`SELECT c.id, c.household_id, c.resident_id, r.household_id, c.stage = 'VOID'
+		FROM {tenant}.cases c JOIN {tenant}.residents r ON r.id = c.resident_id
+		WHERE c.id = ANY($1) AND ($2::uuid[] IS NULL OR c.station_id = ANY($2))`)
 )
 
 // load looks up what the visits name.
-func load(ctx context.Context, q tenantdb.Querier, list ...content) (references, error) {
+func load(ctx context.Context, q tenantdb.Querier, list ...content) (*references, error) {
 	households, staff := make([]uuid.UUID, 0, len(list)), make([]uuid.UUID, 0, len(list))
 	var residents, cases []uuid.UUID
 	for _, c := range list {
@@ -56,49 +65,48 @@ func load(ctx context.Context, q tenantdb.Querier, list ...content) (references,
 			cases = append(cases, *c.CaseID)
 		}
 	}
-	var r references
-	var err error
-	if r.households, err = parents(ctx, q, findHouseholds, households); err != nil {
-		return r, err
+	scope := authz.ScopeFrom(ctx).StationIDs()
+	r := &references{
+		households: map[uuid.UUID]uuid.UUID{}, staff: map[uuid.UUID]workerRow{}, residents: map[uuid.UUID]uuid.UUID{},
+		cases: map[uuid.UUID]caseRow{},
 	}
-	if r.staff, err = workers(ctx, q, staff); err != nil {
-		return r, err
+	if err := each(ctx, q, findHouseholds, households, func(row pair) { r.households[row.ID] = row.Parent }, scope); err != nil {
+		return nil, err
 	}
-	if r.residents, err = parents(ctx, q, findResidents, residents); err != nil {
-		return r, err
+	if err := each(ctx, q, findWorkers, staff, func(row workerRow) { r.staff[row.ID] = row }, scope); err != nil {
+		return nil, err
 	}
-	r.cases, err = parents(ctx, q, findCases, cases)
-	return r, err
+	if err := each(ctx, q, findResidents, residents, func(row pair) { r.residents[row.ID] = row.Parent }); err != nil {
+		return nil, err
+	}
+	err := each(ctx, q, findCases, cases, func(row caseRow) {
+		r.cases[row.ID], r.residents[row.ResidentID] = row, row.ClientsHouseholdID
+	}, scope)
+	if err != nil {
+		return nil, err
+	}
+	return r, r.loadStays(ctx, q, list)
 }
 
-func parents(ctx context.Context, q tenantdb.Querier, s *tenantdb.Stmt, list []uuid.UUID) (map[uuid.UUID]uuid.UUID, error) {
+// each looks up the rows with the ids, where there are any, and gives each to take.
+func each[T any](ctx context.Context, q tenantdb.Querier, find *tenantdb.Stmt, list []uuid.UUID, take func(T), more ...any) error {
 	if len(list) == 0 {
-		return nil, nil
+		return nil
 	}
-	rows, err := tenantdb.All(ctx, q, pgx.RowToStructByPos[pair], s, slices.Compact(sorted(list)), authz.ScopeFrom(ctx).StationIDs())
-	out := make(map[uuid.UUID]uuid.UUID, len(rows))
+	rows, err := tenantdb.All(ctx, q, pgx.RowToStructByPos[T], find, append([]any{slices.Compact(sorted(list))}, more...)...)
 	for _, row := range rows {
-		out[row.ID] = row.Parent
+		take(row)
 	}
-	return out, err
+	return err
 }
 
-func workers(ctx context.Context, q tenantdb.Querier, list []uuid.UUID) (map[uuid.UUID]workerRow, error) {
-	if len(list) == 0 {
-		return nil, nil
+// station is the one whose work the visit is: the worker's, where that serves the household, or did on the day of the
+// visit or later.
+func (r *references) station(prefix string, c content) (uuid.UUID, error) {
+	if worker, ok := r.staff[c.StaffID]; ok && r.serves(worker.StationID, c) {
+		return worker.StationID, nil
 	}
-	rows, err := tenantdb.All(ctx, q, pgx.RowToStructByPos[workerRow], findWorkers, slices.Compact(sorted(list)),
-		authz.ScopeFrom(ctx).StationIDs())
-	out := make(map[uuid.UUID]workerRow, len(rows))
-	for _, row := range rows {
-		out[row.ID] = row
-	}
-	return out, err
-}
-
-// station is the one that serves the visit's household.
-func (r references) station(prefix string, c content) (uuid.UUID, error) {
-	station, ok := r.households[c.HouseholdID]
+	station, ok := r.households[c.HouseholdID] // whose worker it is not: see checkWorker
 	if !ok {
 		return uuid.Nil, apierr.InvalidField(prefix+"householdId", "must name a household within your data scope")
 	}
@@ -107,7 +115,7 @@ func (r references) station(prefix string, c content) (uuid.UUID, error) {
 
 // check resolves what now names and was did not, for a visit of the station: what a visit was recorded with stays
 // good, though the worker has left or the domain is no more.
-func (r references) check(ctx context.Context, prefix string, now, was content, station uuid.UUID) error {
+func (r *references) check(ctx context.Context, prefix string, now, was content, station uuid.UUID) error {
 	if now.Domain != was.Domain {
 		if err := standards.Check(ctx, prefix+"domain", "domains", now.Domain); err != nil {
 			return err
@@ -117,18 +125,27 @@ func (r references) check(ctx context.Context, prefix string, now, was content, 
 		return err
 	}
 	for i, id := range now.ResidentIDs {
-		if r.residents[id] != now.HouseholdID && !slices.Contains(was.ResidentIDs, id) {
+		if !r.houses(id, now) && !slices.Contains(was.ResidentIDs, id) {
 			return apierr.InvalidField(fmt.Sprintf("%sresidentIds[%d]", prefix, i), "must name a resident of the household")
 		}
 	}
-	if now.CaseID != nil && !sameID(now.CaseID, was.CaseID) && r.cases[*now.CaseID] != now.HouseholdID {
-		return apierr.InvalidField(prefix+"caseId", "must name a case of the household that is not void")
+	return r.checkCase(prefix, now, was)
+}
+
+// checkCase wants a case that is not void, of the household or of a client who moved there.
+func (r *references) checkCase(prefix string, now, was content) error {
+	if now.CaseID == nil || sameID(now.CaseID, was.CaseID) {
+		return nil
 	}
-	return nil
+	of, ok := r.cases[*now.CaseID]
+	if ok && (r.offline || !of.Void) && (of.HouseholdID == now.HouseholdID || r.houses(of.ResidentID, now)) {
+		return nil
+	}
+	return apierr.InvalidField(prefix+"caseId", "must name a case of the household that is not void")
 }
 
 // checkWorker wants a worker of the station who served there on the day of the visit.
-func (r references) checkWorker(prefix string, now, was content, station uuid.UUID) error {
+func (r *references) checkWorker(prefix string, now, was content, station uuid.UUID) error {
 	if now.StaffID == was.StaffID && sameDay(now.day(), was.day()) {
 		return nil
 	}

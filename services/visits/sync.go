@@ -185,6 +185,7 @@ func (b *batch) resolve(ctx context.Context, tx *tenantdb.Tx) error {
 	if err != nil {
 		return err
 	}
+	refs.offline = true
 	for n, i := range open {
 		station, err := refs.station("", told[n])
 		if err == nil {

@@ -52,7 +52,7 @@ func TestOnlyHomeVisitsAreHomeVisits(t *testing.T) {
 }
 
 // badReferences are changes that make a good visit name what it must not.
-func badReferences(s *scene, void string) map[string]struct {
+func badReferences(s *scene) map[string]struct {
 	change func(*visitsv1.Visit)
 	field  string
 } {
@@ -67,7 +67,6 @@ func badReferences(s *scene, void string) map[string]struct {
 		"a resident of another household": {func(v *visitsv1.Visit) { v.ResidentIds[1] = s.East.Neighbour }, "residentIds[1]"},
 		"a resident twice":                {func(v *visitsv1.Visit) { v.ResidentIds[1] = v.GetResidentIds()[0] }, "residentIds"},
 		"an unknown case":                 {func(v *visitsv1.Visit) { v.CaseId = world.NewID() }, "caseId"},
-		"a void case":                     {func(v *visitsv1.Visit) { v.CaseId = void }, "caseId"},
 		"a domain that the pack lacks":    {func(v *visitsv1.Visit) { v.Domain = "astrology" }, "domain"},
 		"a day to come":                   {func(v *visitsv1.Visit) { v.VisitDate = "2999-01-01" }, "visitDate"},
 		"a day that is none":              {func(v *visitsv1.Visit) { v.VisitDate = "2021-02-30" }, "visitDate"},
@@ -79,7 +78,7 @@ func badReferences(s *scene, void string) map[string]struct {
 
 func TestAVisitWithABadReferenceIsNotRecorded(t *testing.T) {
 	s := setup(t)
-	for name, c := range badReferences(s, s.voidCase(t)) {
+	for name, c := range badReferences(s) {
 		t.Run(name, func(t *testing.T) {
 			v := s.newVisit()
 			c.change(v)

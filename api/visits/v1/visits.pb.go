@@ -209,13 +209,13 @@ type Visit struct {
 	DurationMinutes int32 `protobuf:"varint,11,opt,name=duration_minutes,json=durationMinutes,proto3" json:"duration_minutes,omitempty"`
 	// Person-times (人次); 0 means the number of resident_ids, at least one. Never less than that number.
 	PersonsServed int32 `protobuf:"varint,12,opt,name=persons_served,json=personsServed,proto3" json:"persons_served,omitempty"`
-	// Who was served; residents of the household.
+	// Who was served; residents of the household, now or on visit_date or later.
 	ResidentIds []string `protobuf:"bytes,13,rep,name=resident_ids,json=residentIds,proto3" json:"resident_ids,omitempty"`
 	// Not empty once it took place.
 	Findings string `protobuf:"bytes,14,opt,name=findings,proto3" json:"findings,omitempty"`
 	// The visit that this one follows up.
 	FollowUpOf string `protobuf:"bytes,15,opt,name=follow_up_of,json=followUpOf,proto3" json:"follow_up_of,omitempty"`
-	// The case of the same household that it serves.
+	// The case that it serves: one of the same household, or whose client has moved there.
 	CaseId string `protobuf:"bytes,16,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
 	// Why cancelled or void.
 	Reason string `protobuf:"bytes,17,opt,name=reason,proto3" json:"reason,omitempty"`

@@ -44,7 +44,8 @@ type VisitsServiceClient interface {
 	// Permission: visits:plan.
 	PlanVisit(ctx context.Context, in *PlanVisitRequest, opts ...grpc.CallOption) (*Visit, error)
 	// Records a visit that took place, with its date, duration and findings; it is completed and counted on its visit_date: a home
-	// visit (户次) if it was one, and its person-times (人次).
+	// visit (户次) if it was one, and its person-times (人次). It counts for the worker's station, if the household belongs to that
+	// station or belonged to it on visit_date or later: who has moved since can still be named.
 	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
 	// Permission: visits:record.
 	RecordVisit(ctx context.Context, in *RecordVisitRequest, opts ...grpc.CallOption) (*Visit, error)
@@ -80,6 +81,8 @@ type VisitsServiceClient interface {
 	// Stores visits that took place and were recorded offline, each with its client-made id. Safe to send twice: a visit that was
 	// stored before with the same content is reported UNCHANGED, one with another content is rejected as a CONFLICT. Each visit stands
 	// alone: one that is rejected does not keep the others out. The results are in the order of the visits.
+	// What moved or was taken back between a visit and its sync does not stand in its way: it counts as in RecordVisit, and may name
+	// a case that is void by now.
 	// Errors: INVALID_ARGUMENT (of the batch itself).
 	// Permission: visits:sync.
 	SyncVisits(ctx context.Context, in *SyncVisitsRequest, opts ...grpc.CallOption) (*SyncVisitsResponse, error)
@@ -204,7 +207,8 @@ type VisitsServiceServer interface {
 	// Permission: visits:plan.
 	PlanVisit(context.Context, *PlanVisitRequest) (*Visit, error)
 	// Records a visit that took place, with its date, duration and findings; it is completed and counted on its visit_date: a home
-	// visit (户次) if it was one, and its person-times (人次).
+	// visit (户次) if it was one, and its person-times (人次). It counts for the worker's station, if the household belongs to that
+	// station or belonged to it on visit_date or later: who has moved since can still be named.
 	// Errors: INVALID_ARGUMENT, ALREADY_EXISTS.
 	// Permission: visits:record.
 	RecordVisit(context.Context, *RecordVisitRequest) (*Visit, error)
@@ -240,6 +244,8 @@ type VisitsServiceServer interface {
 	// Stores visits that took place and were recorded offline, each with its client-made id. Safe to send twice: a visit that was
 	// stored before with the same content is reported UNCHANGED, one with another content is rejected as a CONFLICT. Each visit stands
 	// alone: one that is rejected does not keep the others out. The results are in the order of the visits.
+	// What moved or was taken back between a visit and its sync does not stand in its way: it counts as in RecordVisit, and may name
+	// a case that is void by now.
 	// Errors: INVALID_ARGUMENT (of the batch itself).
 	// Permission: visits:sync.
 	SyncVisits(context.Context, *SyncVisitsRequest) (*SyncVisitsResponse, error)
