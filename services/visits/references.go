@@ -24,8 +24,9 @@ type references struct {
 	staff      map[uuid.UUID]workerRow
 	residents  map[uuid.UUID]uuid.UUID // the household of each
 	cases      map[uuid.UUID]caseRow
-	stays      stays // of what does not belong together at present
-	offline    bool  // the visits come late: a case that was taken back meanwhile stays named
+	firsts     map[uuid.UUID]firstRow // the completed visits that are followed up
+	stays      stays                  // of what does not belong together at present
+	offline    bool                   // the visits come late: a case that was taken back meanwhile stays named
 }
 
 // pair is an id and that of its parent.
@@ -58,17 +59,20 @@ var (
 // load looks up what the visits name.
 func load(ctx context.Context, q tenantdb.Querier, list ...content) (*references, error) {
 	households, staff := make([]uuid.UUID, 0, len(list)), make([]uuid.UUID, 0, len(list))
-	var residents, cases []uuid.UUID
+	var residents, cases, firsts []uuid.UUID
 	for _, c := range list {
 		households, staff, residents = append(households, c.HouseholdID), append(staff, c.StaffID), append(residents, c.ResidentIDs...)
 		if c.CaseID != nil {
 			cases = append(cases, *c.CaseID)
 		}
+		if c.FollowUpOf != nil {
+			firsts = append(firsts, *c.FollowUpOf)
+		}
 	}
 	scope := authz.ScopeFrom(ctx).StationIDs()
 	r := &references{
 		households: map[uuid.UUID]uuid.UUID{}, staff: map[uuid.UUID]workerRow{}, residents: map[uuid.UUID]uuid.UUID{},
-		cases: map[uuid.UUID]caseRow{},
+		cases: map[uuid.UUID]caseRow{}, firsts: map[uuid.UUID]firstRow{},
 	}
 	if err := each(ctx, q, findHouseholds, households, func(row pair) { r.households[row.ID] = row.Parent }, scope); err != nil {
 		return nil, err
@@ -83,6 +87,9 @@ func load(ctx context.Context, q tenantdb.Querier, list ...content) (*references
 		r.cases[row.ID], r.residents[row.ResidentID] = row, row.ClientsHouseholdID
 	}, scope)
 	if err != nil {
+		return nil, err
+	}
+	if err := each(ctx, q, shareFirsts, firsts, func(row firstRow) { r.firsts[row.ID] = row }, scope); err != nil {
 		return nil, err
 	}
 	return r, r.loadStays(ctx, q, list)
@@ -129,7 +136,10 @@ func (r *references) check(ctx context.Context, prefix string, now, was content,
 			return apierr.InvalidField(fmt.Sprintf("%sresidentIds[%d]", prefix, i), "must name a resident of the household")
 		}
 	}
-	return r.checkCase(prefix, now, was)
+	if err := r.checkCase(prefix, now, was); err != nil {
+		return err
+	}
+	return r.checkFirst(prefix, now, was)
 }
 
 // checkCase wants a case that is not void, of the household or of a client who moved there.

@@ -61,6 +61,7 @@ type content struct {
 	ResidentIDs          []uuid.UUID
 	Findings             string
 	CaseID               *uuid.UUID
+	FollowUpOf           *uuid.UUID // the visit that it follows up (回访)
 }
 
 // day is the one on which the visit took place or is to take place; nil where neither is told.
@@ -125,7 +126,7 @@ func (c content) same(d content) bool {
 	return c.HouseholdID == d.HouseholdID && c.StaffID == d.StaffID && c.Kind == d.Kind && c.Domain == d.Domain &&
 		c.Purpose == d.Purpose && sameDay(c.PlannedDate, d.PlannedDate) && sameDay(c.VisitDate, d.VisitDate) &&
 		c.DurationMinutes == d.DurationMinutes && c.PersonsServed == d.PersonsServed && c.Findings == d.Findings &&
-		sameID(c.CaseID, d.CaseID) && slices.Equal(sorted(c.ResidentIDs), sorted(d.ResidentIDs))
+		sameID(c.CaseID, d.CaseID) && sameID(c.FollowUpOf, d.FollowUpOf) && slices.Equal(sorted(c.ResidentIDs), sorted(d.ResidentIDs))
 }
 
 func sameDay(a, b *time.Time) bool {

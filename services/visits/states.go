@@ -40,9 +40,14 @@ func (s *Service) CancelVisit(ctx context.Context, req *visitsv1.CancelVisitRequ
 	return s.move(ctx, req, cancelled, because(req.GetReason()))
 }
 
-// VoidVisit takes a completed visit back, and its figures.
+// VoidVisit takes a completed visit back, and its figures. One that others follow up stays.
 func (s *Service) VoidVisit(ctx context.Context, req *visitsv1.VoidVisitRequest) (*visitsv1.Visit, error) {
-	return s.move(ctx, req, void, because(req.GetReason()))
+	return s.move(ctx, req, void, func(ctx context.Context, tx *tenantdb.Tx, was, now visitRow) (*visitsv1.Visit, error) {
+		if err := notFollowedUp(ctx, tx, was.ID); err != nil {
+			return nil, err
+		}
+		return because(req.GetReason())(ctx, tx, was, now)
+	})
 }
 
 // because stores the reason for which a visit ends, and takes it out of the figures.
@@ -121,10 +126,7 @@ func (s *Service) PlanFollowUpVisit(ctx context.Context, req *visitsv1.PlanFollo
 		if first.State != completed {
 			return nil, apierr.New(apierr.Conflict, "a visit in state %s is not followed up", first.State)
 		}
-		if on.Before(*first.VisitDate) {
-			return nil, apierr.InvalidField("plannedDate", "must not be before the visit on %s", civildate.Format(*first.VisitDate))
-		}
-		inherited := content{HouseholdID: first.HouseholdID, Kind: first.Kind, Domain: first.Domain, CaseID: first.CaseID}
+		inherited := content{HouseholdID: first.HouseholdID, Kind: first.Kind, Domain: first.Domain, CaseID: first.CaseID, FollowUpOf: &of}
 		told := inherited
 		told.StaffID, told.PlannedDate, told.Purpose = worker, &on, req.GetPurpose()
 		refs, err := load(ctx, tx, told)
@@ -138,7 +140,7 @@ func (s *Service) PlanFollowUpVisit(ctx context.Context, req *visitsv1.PlanFollo
 		if err := refs.check(ctx, "", told, inherited, station); err != nil {
 			return nil, err
 		}
-		row, err := insert(ctx, tx, visitRow{ID: id, StationID: station, content: told, State: planned, FollowUpOf: &of}, by)
+		row, err := insert(ctx, tx, visitRow{ID: id, StationID: station, content: told, State: planned}, by)
 		if err != nil {
 			return nil, err
 		}

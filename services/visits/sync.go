@@ -3,6 +3,7 @@ package visits
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -31,6 +32,9 @@ func (s *Service) SyncVisits(ctx context.Context, req *visitsv1.SyncVisitsReques
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*visitsv1.SyncVisitsResponse, error) {
 		b := newBatch(entries)
 		if err := b.meetStored(ctx, tx); err != nil {
+			return nil, err
+		}
+		if err := b.takePlans(ctx, tx); err != nil {
 			return nil, err
 		}
 		if err := b.resolve(ctx, tx); err != nil {
@@ -98,13 +102,15 @@ func faultOf(err error) *apierr.Error {
 type batch struct {
 	entries  []entry
 	results  []*visitsv1.SyncResult
-	stations []uuid.UUID // of the entries that resolved
+	stations []uuid.UUID            // of the entries that resolved
+	plans    map[uuid.UUID]visitRow // the planned visits that entries complete
 }
 
 // newBatch rejects what is not even well formed.
 func newBatch(entries []entry) *batch {
 	b := &batch{
-		entries: entries, results: make([]*visitsv1.SyncResult, len(entries)), stations: make([]uuid.UUID, len(entries)),
+		entries: slices.Clone(entries), results: make([]*visitsv1.SyncResult, len(entries)), stations: make([]uuid.UUID, len(entries)),
+		plans: map[uuid.UUID]visitRow{},
 	}
 	for i, e := range entries {
 		if e.fault != nil {
@@ -141,18 +147,26 @@ func (b *batch) reject(i int, fault *apierr.Error, stored *visitsv1.Visit) {
 
 // meet settles a visit whose id is taken: by itself, sent before, or by another one.
 func (b *batch) meet(i int, stored storedVisit) {
+	conflict := func(message string, visit *visitsv1.Visit) {
+		b.reject(i, apierr.New(apierr.Conflict, "%s", message).With("id", "is taken"), visit)
+	}
 	switch {
 	case !stored.Visible:
-		b.reject(i, apierr.New(apierr.Conflict, "another visit has this id").With("id", "is taken"), nil)
-	case stored.same(b.entries[i].told):
+		conflict("another visit has this id", nil)
+	case stored.State == void:
+		b.settle(i, visitsv1.SyncOutcome_SYNC_OUTCOME_VOID, stored.visitRow)
+	case stored.State == planned:
+		conflict("the visit that was planned with this id is another one", stored.toProto())
+	case stored.State == cancelled:
+		conflict("the visit that was planned with this id was cancelled", stored.toProto())
+	case stored.same(b.entries[i].told.over(stored.content)):
 		b.settle(i, visitsv1.SyncOutcome_SYNC_OUTCOME_UNCHANGED, stored.visitRow)
 	default:
-		fault := apierr.New(apierr.Conflict, "the visit was stored before with another content").With("id", "is taken")
-		b.reject(i, fault, stored.toProto())
+		conflict("the visit was stored before with another content", stored.toProto())
 	}
 }
 
-// meetStored settles the open visits whose ids are stored already.
+// meetStored settles the open visits whose ids are stored already. Planned ones stay open: see takePlans.
 func (b *batch) meetStored(ctx context.Context, tx *tenantdb.Tx) error {
 	open := b.open()
 	if len(open) == 0 {
@@ -167,7 +181,12 @@ func (b *batch) meetStored(ctx context.Context, tx *tenantdb.Tx) error {
 		return err
 	}
 	for _, i := range open {
-		if row, ok := stored[b.entries[i].id]; ok {
+		row, ok := stored[b.entries[i].id]
+		switch {
+		case !ok:
+		case row.Visible && row.State == planned:
+			b.plans[row.ID] = row.visitRow
+		default:
 			b.meet(i, row)
 		}
 	}
@@ -176,7 +195,7 @@ func (b *batch) meetStored(ctx context.Context, tx *tenantdb.Tx) error {
 
 // resolve rejects the open visits that name what is not there or not in scope.
 func (b *batch) resolve(ctx context.Context, tx *tenantdb.Tx) error {
-	open := b.open()
+	open := b.inOrder()
 	told := make([]content, len(open))
 	for n, i := range open {
 		told[n] = b.entries[i].told
@@ -187,12 +206,17 @@ func (b *batch) resolve(ctx context.Context, tx *tenantdb.Tx) error {
 	}
 	refs.offline = true
 	for n, i := range open {
-		station, err := refs.station("", told[n])
+		plan, isPlan := b.plans[b.entries[i].id]
+		station := plan.StationID
+		if !isPlan {
+			station, err = refs.station("", told[n])
+		}
 		if err == nil {
-			err = refs.check(ctx, "", told[n], content{}, station)
+			err = refs.check(ctx, "", told[n], plan.content, station)
 		}
 		b.stations[i] = station
 		if err == nil {
+			refs.completes(b.entries[i].id, told[n])
 			continue
 		}
 		fault := faultOf(err)
@@ -204,35 +228,53 @@ func (b *batch) resolve(ctx context.Context, tx *tenantdb.Tx) error {
 	return nil
 }
 
-// store inserts the open visits and counts them. A visit that occurs twice in the batch is stored once, and one that
-// another client has stored since meetStored looked is not stored again.
+// inOrder are the open visits, each after the one of the batch that it follows up. Those that follow up each other come
+// last, and will not find them.
+func (b *batch) inOrder() []int {
+	waiting, out := b.open(), []int(nil)
+	for len(waiting) > 0 {
+		left := make(map[uuid.UUID]bool, len(waiting))
+		for _, i := range waiting {
+			left[b.entries[i].id] = true
+		}
+		var later []int
+		for _, i := range waiting {
+			if of := b.entries[i].told.FollowUpOf; of != nil && left[*of] {
+				later = append(later, i)
+			} else {
+				out = append(out, i)
+			}
+		}
+		if len(later) == len(waiting) {
+			return append(out, later...)
+		}
+		waiting = later
+	}
+	return out
+}
+
+// store inserts the open visits, or completes their plans, and counts them. A visit that occurs twice in the batch is stored
+// once, and one that another client has stored since meetStored looked is not stored again.
 func (b *batch) store(ctx context.Context, tx *tenantdb.Tx, by string) error {
 	open := b.open()
 	if len(open) == 0 {
 		return nil
 	}
-	fresh := make(map[uuid.UUID]visitRow, len(open))
-	for _, i := range open {
-		e := b.entries[i]
-		if _, twin := fresh[e.id]; !twin {
-			fresh[e.id] = visitRow{ID: e.id, StationID: b.stations[i], content: e.told, State: completed}
-		}
-	}
-	created, err := insertAll(ctx, tx, fresh, by)
+	stored, err := b.write(ctx, tx, by)
 	if err != nil {
 		return err
 	}
+	settled := make(map[uuid.UUID]bool, len(open))
 	var counted []facts.Fact
 	for _, i := range open {
-		row, ok := created[b.entries[i].id]
-		_, first := fresh[row.ID]
+		row, ok := stored[b.entries[i].id]
 		switch {
 		case !ok: // another client's insert came first; settled below
-		case !first: // a twin's
+		case settled[row.ID]: // a twin's
 			b.meet(i, storedVisit{visitRow: row, Visible: true})
 		default:
-			delete(fresh, row.ID)
-			b.settle(i, visitsv1.SyncOutcome_SYNC_OUTCOME_CREATED, row)
+			settled[row.ID] = true
+			b.settle(i, b.outcome(row.ID), row)
 			counted = append(counted, row.facts()...)
 		}
 	}
@@ -246,4 +288,33 @@ func (b *batch) store(ctx context.Context, tx *tenantdb.Tx, by string) error {
 		return apierr.New(apierr.Unavailable, "the visits could not be stored; send them again")
 	}
 	return nil
+}
+
+// write stores the open visits, of twins the first, and returns what is stored by id.
+func (b *batch) write(ctx context.Context, tx *tenantdb.Tx, by string) (map[uuid.UUID]visitRow, error) {
+	var fresh, plans []visitRow
+	seen := map[uuid.UUID]bool{}
+	for _, i := range b.open() {
+		e := b.entries[i]
+		if seen[e.id] {
+			continue
+		}
+		seen[e.id] = true
+		row := visitRow{ID: e.id, StationID: b.stations[i], content: e.told, State: completed}
+		if _, ok := b.plans[e.id]; ok {
+			plans = append(plans, row)
+		} else {
+			fresh = append(fresh, row)
+		}
+	}
+	created, err := insertAll(ctx, tx, fresh, by)
+	if err != nil {
+		return nil, err
+	}
+	done, err := completeAll(ctx, tx, plans) // which may follow up what was just inserted
+	out := make(map[uuid.UUID]visitRow, len(seen))
+	for _, row := range append(created, done...) {
+		out[row.ID] = row
+	}
+	return out, err
 }

@@ -190,19 +190,6 @@ func TestAStoredVisitOfAnotherStationIsNotShown(t *testing.T) {
 	}
 }
 
-func TestAPlanIsNotOverwrittenByASync(t *testing.T) {
-	s := setup(t)
-	plan := s.plan(t)
-	v := s.newVisit()
-	v.Id = plan.GetId()
-	if r := s.sync(t, v)[0]; r.GetOutcome() != rejected || r.GetError().GetReason() != "CONFLICT" {
-		t.Errorf("got %v", r)
-	}
-	if got := s.Figures(t); len(got) != 0 {
-		t.Errorf("figures %v", got)
-	}
-}
-
 // TestTwoPhonesWithTheSameBatchStoreEachVisitOnce sends overlapping batches from several clients at once, in different
 // orders: every visit is created by exactly one, and counted once.
 func TestTwoPhonesWithTheSameBatchStoreEachVisitOnce(t *testing.T) {

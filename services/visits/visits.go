@@ -159,6 +159,9 @@ func restate(ctx context.Context, tx *tenantdb.Tx, prefix string, was, now visit
 	if err := refs.check(ctx, prefix, told, was.content, was.StationID); err != nil {
 		return nil, err
 	}
+	if err := notAfterFollowUps(ctx, tx, prefix, was, now); err != nil {
+		return nil, err
+	}
 	row, err := update(ctx, tx, now)
 	if err != nil {
 		return nil, err

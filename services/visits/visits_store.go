@@ -24,7 +24,6 @@ type visitRow struct {
 	ID, StationID uuid.UUID
 	content
 	State                  state
-	FollowUpOf             *uuid.UUID
 	Reason                 string
 	Revision               int32
 	CreateTime, UpdateTime time.Time
@@ -32,7 +31,7 @@ type visitRow struct {
 
 const (
 	visitColumns = `v.id, v.station_id, v.household_id, v.staff_id, v.kind, v.domain, v.purpose, v.planned_date, v.visit_date,
-		v.duration_minutes, v.persons_served, v.resident_ids, v.findings, v.case_id, v.state, v.follow_up_of, v.reason, v.revision,
+		v.duration_minutes, v.persons_served, v.resident_ids, v.findings, v.case_id, v.follow_up_of, v.state, v.reason, v.revision,
 		v.create_time, v.update_time`
 
 	// inScope is the data scope: $2 stations, $3 recorder.
@@ -50,7 +49,7 @@ var (
 		ORDER BY v.id LIMIT $10`)
 
 	insertVisit = tenantdb.SQL(`INSERT INTO {tenant}.visits AS v (id, station_id, household_id, staff_id, kind, domain, purpose,
-			planned_date, visit_date, duration_minutes, persons_served, resident_ids, findings, case_id, state, follow_up_of, created_by)
+			planned_date, visit_date, duration_minutes, persons_served, resident_ids, findings, case_id, follow_up_of, state, created_by)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12::uuid[], '{}'), $13, $14, $15, $16, $17)
 		RETURNING ` + visitColumns)
 
@@ -96,7 +95,7 @@ func selectVisits(ctx context.Context, q tenantdb.Querier, f visitFilter, after 
 func insert(ctx context.Context, tx *tenantdb.Tx, v visitRow, by string) (visitRow, error) {
 	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[visitRow], insertVisit, v.ID, v.StationID, v.HouseholdID, v.StaffID,
 		string(v.Kind), v.Domain, v.Purpose, v.PlannedDate, v.VisitDate, v.DurationMinutes, v.PersonsServed, v.ResidentIDs, v.Findings,
-		v.CaseID, string(v.State), v.FollowUpOf, by)
+		v.CaseID, v.FollowUpOf, string(v.State), by)
 }
 
 func update(ctx context.Context, tx *tenantdb.Tx, v visitRow) (visitRow, error) {
@@ -184,7 +183,10 @@ func contentOf(prefix string, v *visitsv1.Visit) (content, error) {
 	if c.ResidentIDs, err = residentsOf(prefix+"residentIds", v.GetResidentIds()); err != nil {
 		return c, err
 	}
-	c.CaseID, err = ids.ParseOptional(prefix+"caseId", v.GetCaseId())
+	if c.CaseID, err = ids.ParseOptional(prefix+"caseId", v.GetCaseId()); err != nil {
+		return c, err
+	}
+	c.FollowUpOf, err = ids.ParseOptional(prefix+"followUpOf", v.GetFollowUpOf())
 	return c, err
 }
 

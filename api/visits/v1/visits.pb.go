@@ -145,6 +145,8 @@ const (
 	SyncOutcome_SYNC_OUTCOME_CREATED     SyncOutcome = 1 // stored now
 	SyncOutcome_SYNC_OUTCOME_UNCHANGED   SyncOutcome = 2 // the same visit was stored before; nothing was done
 	SyncOutcome_SYNC_OUTCOME_REJECTED    SyncOutcome = 3 // not stored; see error
+	SyncOutcome_SYNC_OUTCOME_COMPLETED   SyncOutcome = 4 // the visit was planned, and is completed now with what was sent
+	SyncOutcome_SYNC_OUTCOME_VOID        SyncOutcome = 5 // the visit was stored before and has been taken back since; nothing was done
 )
 
 // Enum value maps for SyncOutcome.
@@ -154,12 +156,16 @@ var (
 		1: "SYNC_OUTCOME_CREATED",
 		2: "SYNC_OUTCOME_UNCHANGED",
 		3: "SYNC_OUTCOME_REJECTED",
+		4: "SYNC_OUTCOME_COMPLETED",
+		5: "SYNC_OUTCOME_VOID",
 	}
 	SyncOutcome_value = map[string]int32{
 		"SYNC_OUTCOME_UNSPECIFIED": 0,
 		"SYNC_OUTCOME_CREATED":     1,
 		"SYNC_OUTCOME_UNCHANGED":   2,
 		"SYNC_OUTCOME_REJECTED":    3,
+		"SYNC_OUTCOME_COMPLETED":   4,
+		"SYNC_OUTCOME_VOID":        5,
 	}
 )
 
@@ -213,7 +219,7 @@ type Visit struct {
 	ResidentIds []string `protobuf:"bytes,13,rep,name=resident_ids,json=residentIds,proto3" json:"resident_ids,omitempty"`
 	// Not empty once it took place.
 	Findings string `protobuf:"bytes,14,opt,name=findings,proto3" json:"findings,omitempty"`
-	// The visit that this one follows up.
+	// The visit that this one follows up (回访): a completed one to the same household, not after this one.
 	FollowUpOf string `protobuf:"bytes,15,opt,name=follow_up_of,json=followUpOf,proto3" json:"follow_up_of,omitempty"`
 	// The case that it serves: one of the same household, or whose client has moved there.
 	CaseId string `protobuf:"bytes,16,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
@@ -400,7 +406,7 @@ func (x *Visit) GetUpdateTime() *timestamppb.Timestamp {
 // Why one visit of a batch was not stored.
 type SyncError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As in problem+json: "INVALID_ARGUMENT", or "CONFLICT" when the id is taken by another content.
+	// As in problem+json: "INVALID_ARGUMENT", or "CONFLICT" when the id is taken by another content or a cancelled plan.
 	Reason        string            `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	Message       string            `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	Fields        []*SyncFieldError `protobuf:"bytes,3,rep,name=fields,proto3" json:"fields,omitempty"`
@@ -1383,7 +1389,7 @@ var File_circle15_visits_v1_visits_proto protoreflect.FileDescriptor
 
 const file_circle15_visits_v1_visits_proto_rawDesc = "" +
 	"\n" +
-	"\x1fcircle15/visits/v1/visits.proto\x12\x12circle15.visits.v1\x1a\x1bbuf/validate/validate.proto\x1a!circle15/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8a\b\n" +
+	"\x1fcircle15/visits/v1/visits.proto\x12\x12circle15.visits.v1\x1a\x1bbuf/validate/validate.proto\x1a!circle15/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\b\n" +
 	"\x05Visit\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x121\n" +
 	"\fhousehold_id\x18\x02 \x01(\tB\x0e\xe0A\x02\xe0A\x05\xbaH\x05r\x03\xb0\x01\x01R\vhouseholdId\x12\"\n" +
@@ -1402,8 +1408,8 @@ const file_circle15_visits_v1_visits_proto_rawDesc = "" +
 	"\xbaH\a\x1a\x05\x18\xa0\v(\x00R\x0fdurationMinutes\x120\n" +
 	"\x0epersons_served\x18\f \x01(\x05B\t\xbaH\x06\x1a\x04\x182(\x00R\rpersonsServed\x124\n" +
 	"\fresident_ids\x18\r \x03(\tB\x11\xbaH\x0e\x92\x01\v\x102\x18\x01\"\x05r\x03\xb0\x01\x01R\vresidentIds\x12$\n" +
-	"\bfindings\x18\x0e \x01(\tB\b\xbaH\x05r\x03\x18\xc0>R\bfindings\x12%\n" +
-	"\ffollow_up_of\x18\x0f \x01(\tB\x03\xe0A\x03R\n" +
+	"\bfindings\x18\x0e \x01(\tB\b\xbaH\x05r\x03\x18\xc0>R\bfindings\x120\n" +
+	"\ffollow_up_of\x18\x0f \x01(\tB\x0e\xe0A\x05\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
 	"followUpOf\x12$\n" +
 	"\acase_id\x18\x10 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x06caseId\x12\x1b\n" +
 	"\x06reason\x18\x11 \x01(\tB\x03\xe0A\x03R\x06reason\x12\x17\n" +
@@ -1505,12 +1511,14 @@ const file_circle15_visits_v1_visits_proto_rawDesc = "" +
 	"\x13VISIT_STATE_PLANNED\x10\x01\x12\x19\n" +
 	"\x15VISIT_STATE_COMPLETED\x10\x02\x12\x19\n" +
 	"\x15VISIT_STATE_CANCELLED\x10\x03\x12\x14\n" +
-	"\x10VISIT_STATE_VOID\x10\x04*|\n" +
+	"\x10VISIT_STATE_VOID\x10\x04*\xaf\x01\n" +
 	"\vSyncOutcome\x12\x1c\n" +
 	"\x18SYNC_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14SYNC_OUTCOME_CREATED\x10\x01\x12\x1a\n" +
 	"\x16SYNC_OUTCOME_UNCHANGED\x10\x02\x12\x19\n" +
-	"\x15SYNC_OUTCOME_REJECTED\x10\x032\xd6\n" +
+	"\x15SYNC_OUTCOME_REJECTED\x10\x03\x12\x1a\n" +
+	"\x16SYNC_OUTCOME_COMPLETED\x10\x04\x12\x15\n" +
+	"\x11SYNC_OUTCOME_VOID\x10\x052\xd6\n" +
 	"\n" +
 	"\rVisitsService\x12z\n" +
 	"\tPlanVisit\x12$.circle15.visits.v1.PlanVisitRequest\x1a\x19.circle15.visits.v1.Visit\",\xea\x92\x19\x0e\n" +

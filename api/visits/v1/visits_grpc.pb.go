@@ -71,7 +71,7 @@ type VisitsServiceClient interface {
 	// Permission: visits:cancel.
 	CancelVisit(ctx context.Context, in *CancelVisitRequest, opts ...grpc.CallOption) (*Visit, error)
 	// Takes back a completed visit that was recorded by mistake.
-	// Errors: NOT_FOUND, CONFLICT (not completed), ETAG_MISMATCH.
+	// Errors: NOT_FOUND, CONFLICT (not completed, or followed up by visits that are neither cancelled nor void), ETAG_MISMATCH.
 	// Permission: visits:void.
 	VoidVisit(ctx context.Context, in *VoidVisitRequest, opts ...grpc.CallOption) (*Visit, error)
 	// Plans a follow-up visit (回访) to the household of a completed visit.
@@ -79,7 +79,9 @@ type VisitsServiceClient interface {
 	// Permission: visits:plan.
 	PlanFollowUpVisit(ctx context.Context, in *PlanFollowUpVisitRequest, opts ...grpc.CallOption) (*Visit, error)
 	// Stores visits that took place and were recorded offline, each with its client-made id. Safe to send twice: a visit that was
-	// stored before with the same content is reported UNCHANGED, one with another content is rejected as a CONFLICT. Each visit stands
+	// stored before with the same content is reported UNCHANGED, one with another content is rejected as a CONFLICT. One that was planned
+	// is COMPLETED with what is sent; planned_date and follow_up_of may be left out and stay as planned. If it was planned to another
+	// household or cancelled, it is rejected as a CONFLICT: a person decided. One that was taken back is VOID. Each visit stands
 	// alone: one that is rejected does not keep the others out. The results are in the order of the visits.
 	// What moved or was taken back between a visit and its sync does not stand in its way: it counts as in RecordVisit, and may name
 	// a case that is void by now.
@@ -234,7 +236,7 @@ type VisitsServiceServer interface {
 	// Permission: visits:cancel.
 	CancelVisit(context.Context, *CancelVisitRequest) (*Visit, error)
 	// Takes back a completed visit that was recorded by mistake.
-	// Errors: NOT_FOUND, CONFLICT (not completed), ETAG_MISMATCH.
+	// Errors: NOT_FOUND, CONFLICT (not completed, or followed up by visits that are neither cancelled nor void), ETAG_MISMATCH.
 	// Permission: visits:void.
 	VoidVisit(context.Context, *VoidVisitRequest) (*Visit, error)
 	// Plans a follow-up visit (回访) to the household of a completed visit.
@@ -242,7 +244,9 @@ type VisitsServiceServer interface {
 	// Permission: visits:plan.
 	PlanFollowUpVisit(context.Context, *PlanFollowUpVisitRequest) (*Visit, error)
 	// Stores visits that took place and were recorded offline, each with its client-made id. Safe to send twice: a visit that was
-	// stored before with the same content is reported UNCHANGED, one with another content is rejected as a CONFLICT. Each visit stands
+	// stored before with the same content is reported UNCHANGED, one with another content is rejected as a CONFLICT. One that was planned
+	// is COMPLETED with what is sent; planned_date and follow_up_of may be left out and stay as planned. If it was planned to another
+	// household or cancelled, it is rejected as a CONFLICT: a person decided. One that was taken back is VOID. Each visit stands
 	// alone: one that is rejected does not keep the others out. The results are in the order of the visits.
 	// What moved or was taken back between a visit and its sync does not stand in its way: it counts as in RecordVisit, and may name
 	// a case that is void by now.
