@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -248,7 +249,12 @@ func (s *Service) HoldActivity(ctx context.Context, req *activitiesv1.HoldActivi
 		return nil, err
 	}
 	return s.act(ctx, req, planned, func(ctx context.Context, tx *tenantdb.Tx, a *activityRow) error {
-		a.State, a.HeldDate, a.Attendees = held, &day, req.GetAttendeeCount()
+		// The worker of the plan may have left before the day, and the station may have closed.
+		worker, err := refs.StaffOn(ctx, tx, "staffId", cmp.Or(req.GetStaffId(), a.StaffID.String()), a.StationID, day)
+		if err != nil {
+			return err
+		}
+		a.State, a.StaffID, a.HeldDate, a.Attendees = held, worker, &day, req.GetAttendeeCount()
 		if req.GetSummary() != "" {
 			a.Summary = req.GetSummary()
 		}

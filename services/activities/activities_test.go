@@ -153,6 +153,36 @@ func TestAPlannedActivityIsCountedWhenItIsHeld(t *testing.T) {
 	c.wantFigures(t, map[string]int{"activity": 1, "person_times": 45})
 }
 
+func TestAnActivityIsHeldByAWorkerWhoServedOnTheDay(t *testing.T) {
+	c := newCity(t)
+	plan := c.planned()
+	plan.StaffId = c.East.Left
+	a := c.create(t, plan)
+	hold := &activitiesv1.HoldActivityRequest{Id: a.GetId(), HeldDate: "2021-09-01", AttendeeCount: 45}
+	_, err := c.HoldActivity(c.bureau, hold)
+	wantField(t, err, "staffId")
+	hold.StaffId = c.West.Worker
+	_, err = c.HoldActivity(c.bureau, hold)
+	wantField(t, err, "staffId")
+	c.wantFigures(t, map[string]int{})
+
+	hold.StaffId = c.East.Colleague
+	done, err := c.HoldActivity(c.bureau, hold)
+	if err != nil || done.GetStaffId() != c.East.Colleague {
+		t.Fatalf("held as %v, error %v", done, err)
+	}
+	facts := c.Facts(t, "activities", a.GetId())
+	if len(facts) != 2 || facts[0].Staff != c.East.Colleague || facts[1].Staff != c.East.Colleague {
+		t.Errorf("counted as %v", facts)
+	}
+
+	last := c.create(t, plan)
+	hold = &activitiesv1.HoldActivityRequest{Id: last.GetId(), HeldDate: "2021-08-31", AttendeeCount: 45}
+	if _, err := c.HoldActivity(c.bureau, hold); err != nil {
+		t.Errorf("held on the last day of service: %v", err)
+	}
+}
+
 func TestHoldingKeepsTheVolunteersAndTheSummaryOfThePlan(t *testing.T) {
 	c := newCity(t)
 	plan := c.planned()

@@ -888,9 +888,11 @@ type HoldActivityRequest struct {
 	// Empty keeps those of the plan.
 	VolunteerIds []string `protobuf:"bytes,4,rep,name=volunteer_ids,json=volunteerIds,proto3" json:"volunteer_ids,omitempty"`
 	// Empty keeps what the plan says.
-	Summary       string `protobuf:"bytes,5,opt,name=summary,proto3" json:"summary,omitempty"`
-	Etag          string `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
-	RequestId     string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Summary   string `protobuf:"bytes,5,opt,name=summary,proto3" json:"summary,omitempty"`
+	Etag      string `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
+	RequestId string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Who held it; empty keeps the worker of the plan, who must have served at the station on held_date.
+	StaffId       string `protobuf:"bytes,8,opt,name=staff_id,json=staffId,proto3" json:"staff_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -970,6 +972,13 @@ func (x *HoldActivityRequest) GetEtag() string {
 func (x *HoldActivityRequest) GetRequestId() string {
 	if x != nil {
 		return x.RequestId
+	}
+	return ""
+}
+
+func (x *HoldActivityRequest) GetStaffId() string {
+	if x != nil {
+		return x.StaffId
 	}
 	return ""
 }
@@ -1750,7 +1759,7 @@ const file_circle15_activities_v1_activities_proto_rawDesc = "" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\x12'\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\xe8\x02\n" +
+	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\x90\x03\n" +
 	"\x13HoldActivityRequest\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12Z\n" +
 	"\theld_date\x18\x02 \x01(\tB=\xe0A\x02\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\bheldDate\x125\n" +
@@ -1759,7 +1768,8 @@ const file_circle15_activities_v1_activities_proto_rawDesc = "" +
 	"\asummary\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xa0\x1fR\asummary\x12\x1b\n" +
 	"\x04etag\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12'\n" +
 	"\n" +
-	"request_id\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\xa1\x01\n" +
+	"request_id\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\x12&\n" +
+	"\bstaff_id\x18\b \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\astaffId\"\xa1\x01\n" +
 	"\x15CancelActivityRequest\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12%\n" +
 	"\x06reason\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\x12\x1b\n" +

@@ -61,7 +61,7 @@ type ActivitiesServiceClient interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (cancelled or void), ETAG_MISMATCH.
 	// Permission: activities:update.
 	UpdateActivity(ctx context.Context, in *UpdateActivityRequest, opts ...grpc.CallOption) (*Activity, error)
-	// Records that a planned activity was held; it is counted on held_date.
+	// Records that a planned activity was held, by a worker who served at the station on held_date; it is counted on that day.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not planned), ETAG_MISMATCH.
 	// Permission: activities:hold.
 	HoldActivity(ctx context.Context, in *HoldActivityRequest, opts ...grpc.CallOption) (*Activity, error)
@@ -276,7 +276,7 @@ type ActivitiesServiceServer interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (cancelled or void), ETAG_MISMATCH.
 	// Permission: activities:update.
 	UpdateActivity(context.Context, *UpdateActivityRequest) (*Activity, error)
-	// Records that a planned activity was held; it is counted on held_date.
+	// Records that a planned activity was held, by a worker who served at the station on held_date; it is counted on that day.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not planned), ETAG_MISMATCH.
 	// Permission: activities:hold.
 	HoldActivity(context.Context, *HoldActivityRequest) (*Activity, error)
