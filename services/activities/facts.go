@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -45,10 +46,49 @@ func attendance(s sessionRow, domain string, attendees []attendee) []facts.Fact 
 	return out
 }
 
+// counts says whether two rows of a session are counted alike, in the same domain.
+func (s sessionRow) counts(b sessionRow) bool {
+	return s.SessionDate.Equal(b.SessionDate) && s.StaffID == b.StaffID && slices.Equal(s.AttendeeIDs, b.AttendeeIDs)
+}
+
 // recount replaces the facts of a source by the given ones.
 func recount(ctx context.Context, tx *tenantdb.Tx, sourceType string, source uuid.UUID, now ...facts.Fact) error {
 	if err := facts.Reverse(ctx, tx, sourceType, source); err != nil {
 		return err
 	}
 	return facts.Append(ctx, tx, now...)
+}
+
+// recountGroup corrects the facts of a group whose worker or domain changed; its sessions count for its domain.
+func recountGroup(ctx context.Context, tx *tenantdb.Tx, was, now groupRow) error {
+	if was.StaffID != now.StaffID || was.Domain != now.Domain {
+		if err := recount(ctx, tx, facts.SourceGroups, now.ID, now.fact()); err != nil {
+			return err
+		}
+	}
+	if was.Domain == now.Domain {
+		return nil
+	}
+	sessions, err := sessionIDs(ctx, tx, now.ID)
+	if err != nil {
+		return err
+	}
+	return facts.ChangeDomain(ctx, tx, facts.SourceGroupSessions, now.Domain, sessions...)
+}
+
+// reverseGroup takes a group and its sessions out of the figures.
+func reverseGroup(ctx context.Context, tx *tenantdb.Tx, g groupRow) error {
+	if err := facts.Reverse(ctx, tx, facts.SourceGroups, g.ID); err != nil {
+		return err
+	}
+	sessions, err := sessionIDs(ctx, tx, g.ID)
+	if err != nil {
+		return err
+	}
+	for _, id := range sessions {
+		if err := facts.Reverse(ctx, tx, facts.SourceGroupSessions, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -107,11 +107,14 @@ func (s *Service) UpdateGroup(ctx context.Context, req *activitiesv1.UpdateGroup
 		return nil, err
 	}
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*activitiesv1.Group, error) {
-		was, err := lockedGroup(ctx, tx, id)
+		was, err := lockedGroup(ctx, tx, id, authz.ScopeFrom(ctx).Owner())
 		if err != nil {
 			return nil, err
 		}
 		if err := etag.Match(ctx, "group.etag", req.GetGroup().GetEtag(), was.Revision); err != nil {
+			return nil, err
+		}
+		if err := was.notVoid(); err != nil {
 			return nil, err
 		}
 		merged := was.toProto()
@@ -154,21 +157,31 @@ func (g groupRow) changed(ctx context.Context, tx *tenantdb.Tx, merged *activiti
 	return now, err
 }
 
-// recountGroup corrects the facts of a group whose worker or domain changed; its sessions count for its domain.
-func recountGroup(ctx context.Context, tx *tenantdb.Tx, was, now groupRow) error {
-	if was.StaffID != now.StaffID || was.Domain != now.Domain {
-		if err := recount(ctx, tx, facts.SourceGroups, now.ID, now.fact()); err != nil {
-			return err
-		}
-	}
-	if was.Domain == now.Domain {
-		return nil
-	}
-	sessions, err := sessionIDs(ctx, tx, now.ID)
+// VoidGroup takes a group back, and its figures with those of its sessions.
+func (s *Service) VoidGroup(ctx context.Context, req *activitiesv1.VoidGroupRequest) (*activitiesv1.Group, error) {
+	id, err := ids.Parse("id", req.GetId())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return facts.ChangeDomain(ctx, tx, facts.SourceGroupSessions, now.Domain, sessions...)
+	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*activitiesv1.Group, error) {
+		row, err := lockedGroup(ctx, tx, id, authz.ScopeFrom(ctx).Owner())
+		if err != nil {
+			return nil, err
+		}
+		if err := etag.Match(ctx, "etag", req.GetEtag(), row.Revision); err != nil {
+			return nil, err
+		}
+		if row.progress, err = row.takeBack(req.GetReason()); err != nil {
+			return nil, err
+		}
+		if row, err = row.update(ctx, tx); err != nil {
+			return nil, err
+		}
+		if err := reverseGroup(ctx, tx, row); err != nil {
+			return nil, err
+		}
+		return row.toProto(), nil
+	})
 }
 
 // AdvanceGroup moves a group to its next stage.
@@ -182,7 +195,7 @@ func (s *Service) AdvanceGroup(ctx context.Context, req *activitiesv1.AdvanceGro
 		return nil, err
 	}
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*activitiesv1.Group, error) {
-		row, err := lockedGroup(ctx, tx, id)
+		row, err := lockedGroup(ctx, tx, id, authz.ScopeFrom(ctx).Owner())
 		if err != nil {
 			return nil, err
 		}

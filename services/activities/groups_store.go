@@ -29,7 +29,7 @@ type groupRow struct {
 
 const (
 	groupColumns = `g.id, g.station_id, g.staff_id, g.display_name, g.domain, g.purpose, g.stage, g.opened_date, g.ended_date,
-		g.member_ids, g.revision, g.create_time, g.update_time`
+		g.void_reason, g.member_ids, g.revision, g.create_time, g.update_time`
 
 	// groupInScope is the data scope ($2 stations, $3 recorder) of a statement about the group $1.
 	groupInScope = `g.id = $1 AND ($2::uuid[] IS NULL OR g.station_id = ANY($2)) AND ($3::text IS NULL OR g.created_by = $3)`
@@ -49,15 +49,15 @@ var (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING ` + groupColumns)
 
 	updateGroup = tenantdb.SQL(`UPDATE {tenant}.groups AS g SET staff_id = $2, display_name = $3, domain = $4, purpose = $5,
-			stage = $6, ended_date = $7, member_ids = $8, revision = g.revision + 1, update_time = now()
+			stage = $6, ended_date = $7, void_reason = $8, member_ids = $9, revision = g.revision + 1, update_time = now()
 		WHERE g.id = $1 RETURNING ` + groupColumns)
 )
 
-// lockedGroup reads a group of the data scope and keeps others from changing it, or recording a session of it, until the
-// end of the transaction.
-func lockedGroup(ctx context.Context, tx *tenantdb.Tx, id uuid.UUID) (groupRow, error) {
-	scope := authz.ScopeFrom(ctx)
-	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[groupRow], lockGroup, id, scope.StationIDs(), scope.Owner())
+// lockedGroup reads a group of the data scope that owner, where not nil, recorded. It keeps others from changing it, or
+// recording a session of it, until the end of the transaction.
+func lockedGroup(ctx context.Context, tx *tenantdb.Tx, id uuid.UUID, owner *string) (groupRow, error) {
+	stations := authz.ScopeFrom(ctx).StationIDs()
+	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[groupRow], lockGroup, id, stations, owner)
 	return row, tenantdb.OrMissing(err, "group", id)
 }
 
@@ -70,7 +70,7 @@ func (g groupRow) insert(ctx context.Context, tx *tenantdb.Tx, by string) (group
 // update stores a changed group as its next revision.
 func (g groupRow) update(ctx context.Context, tx *tenantdb.Tx) (groupRow, error) {
 	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[groupRow], updateGroup, g.ID, g.StaffID, g.DisplayName, g.Domain, g.Purpose,
-		string(g.Stage), g.Ended, g.MemberIDs)
+		string(g.Stage), g.Ended, g.VoidReason, g.MemberIDs)
 }
 
 var stageToProto = map[stage]activitiesv1.GroupStage{
@@ -79,6 +79,7 @@ var stageToProto = map[stage]activitiesv1.GroupStage{
 	transition:  activitiesv1.GroupStage_GROUP_STAGE_TRANSITION,
 	maturity:    activitiesv1.GroupStage_GROUP_STAGE_MATURITY,
 	ending:      activitiesv1.GroupStage_GROUP_STAGE_ENDING,
+	voidGroup:   activitiesv1.GroupStage_GROUP_STAGE_VOID,
 }
 
 var stageFromProto = enums.Inverse(stageToProto)
@@ -96,6 +97,7 @@ func (g groupRow) toProto() *activitiesv1.Group {
 		Stage:       stageToProto[g.Stage],
 		OpenedDate:  civildate.Format(g.Opened),
 		EndedDate:   civildate.FormatOptional(g.Ended),
+		VoidReason:  g.VoidReason,
 		MemberIds:   ids.Strings(g.MemberIDs),
 		Etag:        etag.Of(g.Revision),
 		CreateTime:  timestamppb.New(g.CreateTime),

@@ -70,6 +70,7 @@ const (
 	transition  stage = "TRANSITION"  // 转折期
 	maturity    stage = "MATURITY"    // 成熟期
 	ending      stage = "ENDING"      // 结束期
+	voidGroup   stage = "VOID"        // taken back; not of the standard
 )
 
 // stages are in the order in which a group passes through them, none left out.
@@ -77,14 +78,18 @@ var stages = []stage{preparation, formation, transition, maturity, ending}
 
 // progress is how far a group has come.
 type progress struct {
-	Stage  stage
-	Opened time.Time
-	Ended  *time.Time
+	Stage      stage
+	Opened     time.Time
+	Ended      *time.Time
+	VoidReason string
 }
 
 // advance moves a group to its next stage. ENDING takes the day on which the group ended, which is not before its last
 // session (nil: it had none). The fields are those of AdvanceGroupRequest.
 func (p progress) advance(to stage, ended, lastSession *time.Time) (progress, error) {
+	if err := p.notVoid(); err != nil {
+		return p, err
+	}
 	at := slices.Index(stages, p.Stage)
 	switch {
 	case p.Stage == ending:
@@ -104,13 +109,41 @@ func (p progress) advance(to stage, ended, lastSession *time.Time) (progress, er
 	return p, nil
 }
 
-// admits says whether a session of the day can be recorded. The field is that of CreateGroupSessionRequest.
+// takeBack makes the group void, for good. Errors: Conflict where it is.
+func (p progress) takeBack(reason string) (progress, error) {
+	if err := p.notVoid(); err != nil {
+		return p, err
+	}
+	p.Stage, p.VoidReason = voidGroup, reason
+	return p, nil
+}
+
+func (p progress) notVoid() error {
+	if p.Stage == voidGroup {
+		return apierr.New(apierr.Conflict, "the group is void")
+	}
+	return nil
+}
+
+// admits says whether a session of the day can be recorded: Conflict where the group has ended or is void, Invalid for
+// the day. The field is that of CreateGroupSessionRequest.
 func (p progress) admits(session time.Time) error {
-	switch {
-	case p.Stage == ending:
+	if err := p.notVoid(); err != nil {
+		return err
+	}
+	if p.Stage == ending {
 		return apierr.New(apierr.Conflict, "the group has ended")
+	}
+	return p.covers(session)
+}
+
+// covers refuses a day of a session on which the group was not open. The field is that of the message "session".
+func (p progress) covers(session time.Time) error {
+	switch {
 	case session.Before(p.Opened):
 		return apierr.InvalidField("session.sessionDate", "must not be before the group was opened, on %s", civildate.Format(p.Opened))
+	case p.Ended != nil && session.After(*p.Ended):
+		return apierr.InvalidField("session.sessionDate", "must not be after the group ended, on %s", civildate.Format(*p.Ended))
 	}
 	return nil
 }

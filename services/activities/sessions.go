@@ -2,11 +2,14 @@ package activities
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	activitiesv1 "circle15.dev/api/activities/v1"
+	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/authn"
 	"circle15.dev/internal/authz"
 	"circle15.dev/internal/civildate"
@@ -40,7 +43,7 @@ func (s *Service) CreateGroupSession(
 		return nil, err
 	}
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*activitiesv1.GroupSession, error) {
-		group, err := lockedGroup(ctx, tx, groupID)
+		group, err := lockedGroup(ctx, tx, groupID, authz.ScopeFrom(ctx).Owner())
 		if err != nil {
 			return nil, err
 		}
@@ -51,7 +54,7 @@ func (s *Service) CreateGroupSession(
 		if err != nil {
 			return nil, err
 		}
-		attendees, err := resolveAttendees(ctx, tx, in.GetAttendeeIds(), group.StationID)
+		attendees, err := resolveAttendees(ctx, tx, in.GetAttendeeIds(), nil, group.StationID)
 		if err != nil {
 			return nil, err
 		}
@@ -69,14 +72,50 @@ func (s *Service) CreateGroupSession(
 	})
 }
 
-// resolveAttendees resolves residents of the station, ordered by id, with the households to which they are counted.
-func resolveAttendees(ctx context.Context, tx *tenantdb.Tx, list []string, station uuid.UUID) ([]attendee, error) {
-	residents, err := refs.Residents(ctx, tx, "session.attendeeIds", list, station)
-	if err != nil || len(residents) == 0 {
-		return nil, err
+// resolveAttendees resolves those who attended, ordered by id, with the households to which they are counted. Whoever is
+// among had, with the household of that time, stays; the others must be residents of the station.
+func resolveAttendees(
+	ctx context.Context, tx *tenantdb.Tx, list []string, had []attendee, station uuid.UUID,
+) ([]attendee, error) {
+	keys, fresh := make([]uuid.UUID, len(list)), []uuid.UUID{}
+	known := map[uuid.UUID]attendee{}
+	for _, a := range had {
+		known[a.ID] = a
 	}
-	return tenantdb.All(ctx, tx, pgx.RowToStructByPos[attendee], findAttendees, residents)
+	for i, text := range list {
+		key, err := ids.Parse(attendeeField(i), text)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(keys[:i], key) {
+			return nil, apierr.InvalidField(attendeeField(i), "must not occur twice")
+		}
+		if _, ok := known[key]; !ok {
+			fresh = append(fresh, key)
+		}
+		keys[i] = key
+	}
+	if len(fresh) > 0 {
+		found, err := tenantdb.All(ctx, tx, pgx.RowToStructByPos[attendee], findAttendees, fresh, station)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range found {
+			known[a.ID] = a
+		}
+	}
+	attendees := make([]attendee, len(keys))
+	for i, key := range keys {
+		var ok bool
+		if attendees[i], ok = known[key]; !ok {
+			return nil, apierr.InvalidField(attendeeField(i), "must name a resident of the same station")
+		}
+	}
+	slices.SortFunc(attendees, func(a, b attendee) int { return ids.Compare(a.ID, b.ID) })
+	return attendees, nil
 }
+
+func attendeeField(i int) string { return fmt.Sprintf("session.attendeeIds[%d]", i) }
 
 func idsOf(attendees []attendee) []uuid.UUID {
 	out := make([]uuid.UUID, len(attendees))
@@ -84,6 +123,24 @@ func idsOf(attendees []attendee) []uuid.UUID {
 		out[i] = a.ID
 	}
 	return out
+}
+
+// GetGroupSession returns a session of a group of the data scope, in one statement.
+func (s *Service) GetGroupSession(ctx context.Context, req *activitiesv1.GetGroupSessionRequest) (*activitiesv1.GroupSession, error) {
+	group, err := ids.Parse("groupId", req.GetGroupId())
+	if err != nil {
+		return nil, err
+	}
+	id, err := ids.Parse("id", req.GetId())
+	if err != nil {
+		return nil, err
+	}
+	scope := authz.ScopeFrom(ctx)
+	row, err := tenantdb.One(ctx, s.db, pgx.RowToStructByPos[sessionRow], getSession, group, scope.StationIDs(), scope.Owner(), id)
+	if err != nil {
+		return nil, tenantdb.OrMissing(err, "group session", id)
+	}
+	return row.toProto(), nil
 }
 
 // ListGroupSessions lists the sessions of a group of the data scope, ordered by id.

@@ -26,6 +26,11 @@ func (s sessionRow) facts(of caseRow) []facts.Fact {
 	return []facts.Fact{session, persons}
 }
 
+// counts says whether two rows of a session are counted alike.
+func (s sessionRow) counts(b sessionRow) bool {
+	return s.SessionDate.Equal(b.SessionDate) && s.StaffID == b.StaffID && s.PersonsServed == b.PersonsServed
+}
+
 // moveFigures corrects the facts of a case whose worker or domain changed; its sessions count for its domain.
 func moveFigures(ctx context.Context, tx *tenantdb.Tx, was, now caseRow) error {
 	if was.StaffID != now.StaffID || was.Domain != now.Domain {

@@ -7,6 +7,7 @@ import (
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/facts"
 	"circle15.dev/internal/ids"
+	"circle15.dev/internal/patch"
 	"circle15.dev/internal/tenantdb"
 	"circle15.dev/services/internal/refs"
 )
@@ -26,7 +27,7 @@ func (s *Service) CreateCaseSession(ctx context.Context, req *casesv1.CreateCase
 		if err := of.takesWork(); err != nil {
 			return nil, err
 		}
-		if err := of.sinceOpened("session.sessionDate", held); err != nil {
+		if err := checkWorkday(ctx, tx, of, "session.sessionDate", held); err != nil {
 			return nil, err
 		}
 		worker, err := refs.StaffOn(ctx, tx, "session.staffId", in.GetStaffId(), of.StationID, held)
@@ -44,6 +45,80 @@ func (s *Service) CreateCaseSession(ctx context.Context, req *casesv1.CreateCase
 			return nil, err
 		}
 		return row.toProto(), nil
+	})
+}
+
+// GetCaseSession returns a session of a case, in one statement.
+func (s *Service) GetCaseSession(ctx context.Context, req *casesv1.GetCaseSessionRequest) (*casesv1.CaseSession, error) {
+	of, err := ids.Parse("caseId", req.GetCaseId())
+	if err != nil {
+		return nil, err
+	}
+	id, err := ids.Parse("id", req.GetId())
+	if err != nil {
+		return nil, err
+	}
+	row, err := read[sessionRow](ctx, s.db, getSession, "case session", of, id)
+	if err != nil {
+		return nil, err
+	}
+	return row.toProto(), nil
+}
+
+// UpdateCaseSession corrects what the mask names, also after the case has closed. The figures follow.
+func (s *Service) UpdateCaseSession(ctx context.Context, req *casesv1.UpdateCaseSessionRequest) (*casesv1.CaseSession, error) {
+	in := req.GetSession()
+	at := target{"case session", "session.id", in.GetId(), "session.etag", in.GetEtag()}
+	return correct(ctx, s, req, at, getSession, func(ctx context.Context, tx *tenantdb.Tx, of lockedCase, was sessionRow) (sessionRow, error) {
+		merged := was.toProto()
+		if err := patch.Apply("session", merged, in, req.GetUpdateMask()); err != nil {
+			return was, err
+		}
+		now, err := was.changed(ctx, tx, of, merged)
+		if err != nil {
+			return now, err
+		}
+		row, err := now.update(ctx, tx)
+		if err != nil || row.counts(was) {
+			return row, err
+		}
+		if err := facts.Reverse(ctx, tx, facts.SourceCaseSessions, row.ID); err != nil {
+			return row, err
+		}
+		return row, facts.Append(ctx, tx, row.facts(of.caseRow)...)
+	})
+}
+
+// changed is the session with the client's fields of merged, checked. The day and the worker are checked together, where
+// either changes.
+func (s sessionRow) changed(ctx context.Context, tx *tenantdb.Tx, of lockedCase, merged *casesv1.CaseSession) (sessionRow, error) {
+	now := s
+	now.DurationMinutes, now.PersonsServed = merged.GetDurationMinutes(), max(1, merged.GetPersonsServed())
+	now.Goals, now.Record, now.NextSteps = merged.GetGoals(), merged.GetRecord(), merged.GetNextSteps()
+	if merged.GetSessionDate() == civildate.Format(s.SessionDate) && merged.GetStaffId() == s.StaffID.String() {
+		return now, nil
+	}
+	var err error
+	if now.SessionDate, err = civildate.ParsePast("session.sessionDate", merged.GetSessionDate()); err != nil {
+		return now, err
+	}
+	if err := checkWorkday(ctx, tx, of, "session.sessionDate", now.SessionDate); err != nil {
+		return now, err
+	}
+	now.StaffID, err = refs.StaffOn(ctx, tx, "session.staffId", merged.GetStaffId(), of.StationID, now.SessionDate)
+	return now, err
+}
+
+// VoidCaseSession takes a session back, and takes it out of the figures. It keeps its number.
+func (s *Service) VoidCaseSession(ctx context.Context, req *casesv1.VoidCaseSessionRequest) (*casesv1.CaseSession, error) {
+	at := target{"case session", "id", req.GetId(), "etag", req.GetEtag()}
+	return correct(ctx, s, req, at, getSession, func(ctx context.Context, tx *tenantdb.Tx, _ lockedCase, was sessionRow) (sessionRow, error) {
+		was.VoidReason = req.GetReason()
+		row, err := was.update(ctx, tx)
+		if err != nil {
+			return row, err
+		}
+		return row, facts.Reverse(ctx, tx, facts.SourceCaseSessions, row.ID)
 	})
 }
 

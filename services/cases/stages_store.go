@@ -26,6 +26,12 @@ var (
 			(id, case_id, from_stage, to_stage, change_date, staff_id, note, reason, created_by)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`)
 
+	// closedBefore is the day of the closing because of which the case $1 was not open on the day $2; NULL where it was.
+	closedBefore = tenantdb.SQL(`SELECT max(s.change_date) FROM {tenant}.case_stage_changes s
+		WHERE s.case_id = $1 AND s.to_stage = 'CLOSURE' AND s.change_date < $2
+			AND NOT EXISTS (SELECT FROM {tenant}.case_stage_changes r
+				WHERE r.case_id = $1 AND r.from_stage = 'CLOSURE' AND r.to_stage = 'INTERVENTION' AND r.id > s.id AND r.change_date <= $2)`)
+
 	listStageChanges = tenantdb.SQL(`SELECT s.id, s.case_id, s.from_stage, s.to_stage, s.change_date, s.staff_id, s.note, s.reason,
 			s.create_time
 		FROM {tenant}.cases c JOIN {tenant}.case_stage_changes s ON s.case_id = c.id

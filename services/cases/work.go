@@ -2,13 +2,16 @@ package cases
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
 
+	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/authn"
 	"circle15.dev/internal/authz"
+	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/page"
 	"circle15.dev/internal/tenantdb"
@@ -41,6 +44,19 @@ func onCase[T proto.Message](ctx context.Context, s *Service, req workRequest,
 		}
 		return do(ctx, tx, of, by)
 	})
+}
+
+// checkWorkday refuses a day of work on which the case was not open: one before its opening, or one between a closing
+// and the reopening.
+func checkWorkday(ctx context.Context, tx *tenantdb.Tx, of lockedCase, field string, day time.Time) error {
+	if err := of.sinceOpened(field, day); err != nil {
+		return err
+	}
+	closed, err := tenantdb.One(ctx, tx, pgx.RowTo[*time.Time], closedBefore, of.ID, day)
+	if err == nil && closed != nil {
+		err = apierr.InvalidField(field, "must be a day on which the case was open; it was closed on %s", civildate.Format(*closed))
+	}
+	return err
 }
 
 // listRequest is a request for a page of what belongs to a case.

@@ -206,6 +206,17 @@ var samples = map[string]sample{
 			return &casesv1.ListCaseSessionsRequest{CaseId: s.intakeCase, PageSize: all}
 		},
 		func(s *place) string { return s.intakeCase }),
+	"cases.GetCaseSession": about(func(s *place) *casesv1.GetCaseSessionRequest {
+		return &casesv1.GetCaseSessionRequest{CaseId: s.intakeCase, Id: s.caseSession}
+	}),
+	"cases.UpdateCaseSession": about(func(s *place) *casesv1.UpdateCaseSessionRequest {
+		return &casesv1.UpdateCaseSessionRequest{
+			CaseId: s.intakeCase, Session: &casesv1.CaseSession{Id: s.caseSession, Record: s.fresh("记录")}, UpdateMask: mask("record"),
+		}
+	}),
+	"cases.VoidCaseSession": about(func(s *place) *casesv1.VoidCaseSessionRequest {
+		return &casesv1.VoidCaseSessionRequest{CaseId: s.intakeCase, Id: s.voidedCaseSession, Reason: "误"}
+	}),
 	"cases.CreateReferral": about(func(s *place) *casesv1.CreateReferralRequest {
 		return &casesv1.CreateReferralRequest{CaseId: s.intakeCase, Referral: s.newReferral()}
 	}),
@@ -299,6 +310,20 @@ var samples = map[string]sample{
 			return &activitiesv1.ListGroupSessionsRequest{GroupId: s.group, PageSize: all}
 		},
 		func(s *place) string { return s.group }),
+	"activities.VoidGroup": about(func(s *place) *activitiesv1.VoidGroupRequest {
+		return &activitiesv1.VoidGroupRequest{Id: s.voidedGroup, Reason: "误"}
+	}),
+	"activities.GetGroupSession": about(func(s *place) *activitiesv1.GetGroupSessionRequest {
+		return &activitiesv1.GetGroupSessionRequest{GroupId: s.group, Id: s.groupSession}
+	}),
+	"activities.UpdateGroupSession": about(func(s *place) *activitiesv1.UpdateGroupSessionRequest {
+		return &activitiesv1.UpdateGroupSessionRequest{
+			GroupId: s.group, Session: &activitiesv1.GroupSession{Id: s.groupSession, Record: s.fresh("记录")}, UpdateMask: mask("record"),
+		}
+	}),
+	"activities.VoidGroupSession": about(func(s *place) *activitiesv1.VoidGroupSessionRequest {
+		return &activitiesv1.VoidGroupSessionRequest{GroupId: s.group, Id: s.voidedGroupSession, Reason: "误"}
+	}),
 
 	"reporting.GetWorkSummary": about(func(s *place) *reportingv1.GetWorkSummaryRequest {
 		return &reportingv1.GetWorkSummaryRequest{From: "2021-05-01", To: "2021-10-01", StationId: s.station}
@@ -336,6 +361,13 @@ var mine = map[string]func(t *testing.T, s *place, c caller){
 	"registry.VoidNeed":        func(t *testing.T, s *place, c caller) { s.voidedNeed = s.sendAs(t, c, s.newNeed()) },
 	"registry.VoidServiceFile": func(t *testing.T, s *place, c caller) { s.voidedFile = s.sendAs(t, c, s.newFile(t)) },
 	"cases.VoidCase":           func(t *testing.T, s *place, c caller) { s.voidedCase = s.sendAs(t, c, s.newCase()) },
+	"cases.VoidCaseSession": func(t *testing.T, s *place, c caller) {
+		s.voidedCaseSession = s.sendAs(t, c, &casesv1.CreateCaseSessionRequest{CaseId: s.intakeCase, Session: s.newCaseSession()})
+	},
+	"activities.VoidGroup": func(t *testing.T, s *place, c caller) { s.voidedGroup = s.sendAs(t, c, s.newGroup()) },
+	"activities.VoidGroupSession": func(t *testing.T, s *place, c caller) {
+		s.voidedGroupSession = s.sendAs(t, c, &activitiesv1.CreateGroupSessionRequest{GroupId: s.group, Session: s.newGroupSession()})
+	},
 	"visits.VoidVisit": func(t *testing.T, s *place, c caller) {
 		s.voidedVisit = s.sendAs(t, c, &visitsv1.RecordVisitRequest{Visit: s.visitOf()})
 	},

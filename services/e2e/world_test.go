@@ -36,10 +36,12 @@ type place struct {
 	volunteer, voidedVolunteer                     string
 	intakeCase, evaluatedCase, closedCase          string
 	voidedCase, referral                           string
+	caseSession, voidedCaseSession                 string
 	plannedVisit, cancelledVisit, completedVisit   string
 	voidedVisit                                    string
 	plannedActivity, cancelledActivity             string
-	heldActivity, group                            string
+	heldActivity, group, voidedGroup               string
+	groupSession, voidedGroupSession               string
 	grant, role                                    string
 
 	townships, communities func() string // codes that nothing has yet
@@ -160,7 +162,8 @@ func (s *place) work(t *testing.T) {
 	s.make(t, &casesv1.AdvanceCaseRequest{
 		Id: s.closedCase, Stage: casesv1.CaseStage_CASE_STAGE_CLOSURE, ChangeDate: workDay, StaffId: s.staff, ClosureReason: "好",
 	})
-	s.make(t, &casesv1.CreateCaseSessionRequest{CaseId: s.intakeCase, Session: s.newCaseSession()})
+	session := &casesv1.CreateCaseSessionRequest{CaseId: s.intakeCase, Session: s.newCaseSession()}
+	s.caseSession, s.voidedCaseSession = s.make(t, session), s.make(t, session)
 	s.referral = s.make(t, &casesv1.CreateReferralRequest{CaseId: s.intakeCase, Referral: s.newReferral()})
 	s.make(t, &casesv1.CreateFollowUpRequest{CaseId: s.closedCase, FollowUp: s.newFollowUp()})
 
@@ -172,8 +175,9 @@ func (s *place) work(t *testing.T) {
 	activity := &activitiesv1.CreateActivityRequest{Activity: s.activityOf()}
 	s.plannedActivity, s.cancelledActivity, s.heldActivity = s.make(t, activity), s.make(t, activity), s.make(t, activity)
 	s.make(t, &activitiesv1.HoldActivityRequest{Id: s.heldActivity, HeldDate: workDay, AttendeeCount: 3})
-	s.group = s.make(t, s.newGroup())
-	s.make(t, &activitiesv1.CreateGroupSessionRequest{GroupId: s.group, Session: s.newGroupSession()})
+	s.group, s.voidedGroup = s.make(t, s.newGroup()), s.make(t, s.newGroup())
+	meeting := &activitiesv1.CreateGroupSessionRequest{GroupId: s.group, Session: s.newGroupSession()}
+	s.groupSession, s.voidedGroupSession = s.make(t, meeting), s.make(t, meeting)
 }
 
 // manage makes what the security administrator keeps.

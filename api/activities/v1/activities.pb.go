@@ -94,6 +94,7 @@ const (
 	GroupStage_GROUP_STAGE_TRANSITION  GroupStage = 3 // 转折期
 	GroupStage_GROUP_STAGE_MATURITY    GroupStage = 4 // 成熟期
 	GroupStage_GROUP_STAGE_ENDING      GroupStage = 5 // 结束期
+	GroupStage_GROUP_STAGE_VOID        GroupStage = 6 // taken back
 )
 
 // Enum value maps for GroupStage.
@@ -105,6 +106,7 @@ var (
 		3: "GROUP_STAGE_TRANSITION",
 		4: "GROUP_STAGE_MATURITY",
 		5: "GROUP_STAGE_ENDING",
+		6: "GROUP_STAGE_VOID",
 	}
 	GroupStage_value = map[string]int32{
 		"GROUP_STAGE_UNSPECIFIED": 0,
@@ -113,6 +115,7 @@ var (
 		"GROUP_STAGE_TRANSITION":  3,
 		"GROUP_STAGE_MATURITY":    4,
 		"GROUP_STAGE_ENDING":      5,
+		"GROUP_STAGE_VOID":        6,
 	}
 )
 
@@ -333,6 +336,7 @@ type Group struct {
 	Etag          string                 `protobuf:"bytes,11,opt,name=etag,proto3" json:"etag,omitempty"`
 	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	VoidReason    string                 `protobuf:"bytes,14,opt,name=void_reason,json=voidReason,proto3" json:"void_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -458,21 +462,34 @@ func (x *Group) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Group) GetVoidReason() string {
+	if x != nil {
+		return x.VoidReason
+	}
+	return ""
+}
+
 // A session (节) of a group with its attendance.
 type GroupSession struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	Id              string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	GroupId         string                 `protobuf:"bytes,2,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
-	StationId       string                 `protobuf:"bytes,3,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
-	StaffId         string                 `protobuf:"bytes,4,opt,name=staff_id,json=staffId,proto3" json:"staff_id,omitempty"`
-	Number          int32                  `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`
-	Theme           string                 `protobuf:"bytes,6,opt,name=theme,proto3" json:"theme,omitempty"`
-	SessionDate     string                 `protobuf:"bytes,7,opt,name=session_date,json=sessionDate,proto3" json:"session_date,omitempty"`
-	DurationMinutes int32                  `protobuf:"varint,8,opt,name=duration_minutes,json=durationMinutes,proto3" json:"duration_minutes,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	GroupId   string                 `protobuf:"bytes,2,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	StationId string                 `protobuf:"bytes,3,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
+	StaffId   string                 `protobuf:"bytes,4,opt,name=staff_id,json=staffId,proto3" json:"staff_id,omitempty"`
+	// 1 for the first session of the group; one that is taken back keeps its number, which is not given again.
+	Number          int32  `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`
+	Theme           string `protobuf:"bytes,6,opt,name=theme,proto3" json:"theme,omitempty"`
+	SessionDate     string `protobuf:"bytes,7,opt,name=session_date,json=sessionDate,proto3" json:"session_date,omitempty"`
+	DurationMinutes int32  `protobuf:"varint,8,opt,name=duration_minutes,json=durationMinutes,proto3" json:"duration_minutes,omitempty"`
 	// Residents of the station who attended, members or not; each is one person-time (人次).
-	AttendeeIds   []string               `protobuf:"bytes,9,rep,name=attendee_ids,json=attendeeIds,proto3" json:"attendee_ids,omitempty"`
-	Record        string                 `protobuf:"bytes,10,opt,name=record,proto3" json:"record,omitempty"`
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	AttendeeIds []string               `protobuf:"bytes,9,rep,name=attendee_ids,json=attendeeIds,proto3" json:"attendee_ids,omitempty"`
+	Record      string                 `protobuf:"bytes,10,opt,name=record,proto3" json:"record,omitempty"`
+	CreateTime  *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Why it was taken back; empty for one that counts.
+	VoidReason string `protobuf:"bytes,12,opt,name=void_reason,json=voidReason,proto3" json:"void_reason,omitempty"`
+	// Opaque revision; send it back in If-Match (RFC 9110) or in this field to refuse a lost update.
+	Etag          string                 `protobuf:"bytes,13,opt,name=etag,proto3" json:"etag,omitempty"`
+	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -580,6 +597,27 @@ func (x *GroupSession) GetRecord() string {
 func (x *GroupSession) GetCreateTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *GroupSession) GetVoidReason() string {
+	if x != nil {
+		return x.VoidReason
+	}
+	return ""
+}
+
+func (x *GroupSession) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *GroupSession) GetUpdateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdateTime
 	}
 	return nil
 }
@@ -1495,6 +1533,76 @@ func (x *AdvanceGroupRequest) GetRequestId() string {
 	return ""
 }
 
+// Request of VoidGroup.
+type VoidGroupRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why the record is taken back; the figures are corrected by reversals.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Etag          string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VoidGroupRequest) Reset() {
+	*x = VoidGroupRequest{}
+	mi := &file_circle15_activities_v1_activities_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VoidGroupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VoidGroupRequest) ProtoMessage() {}
+
+func (x *VoidGroupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_circle15_activities_v1_activities_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VoidGroupRequest.ProtoReflect.Descriptor instead.
+func (*VoidGroupRequest) Descriptor() ([]byte, []int) {
+	return file_circle15_activities_v1_activities_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *VoidGroupRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *VoidGroupRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *VoidGroupRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *VoidGroupRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 // Request of CreateGroupSession.
 type CreateGroupSessionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1507,7 +1615,7 @@ type CreateGroupSessionRequest struct {
 
 func (x *CreateGroupSessionRequest) Reset() {
 	*x = CreateGroupSessionRequest{}
-	mi := &file_circle15_activities_v1_activities_proto_msgTypes[17]
+	mi := &file_circle15_activities_v1_activities_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +1627,7 @@ func (x *CreateGroupSessionRequest) String() string {
 func (*CreateGroupSessionRequest) ProtoMessage() {}
 
 func (x *CreateGroupSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_activities_v1_activities_proto_msgTypes[17]
+	mi := &file_circle15_activities_v1_activities_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1640,7 @@ func (x *CreateGroupSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGroupSessionRequest.ProtoReflect.Descriptor instead.
 func (*CreateGroupSessionRequest) Descriptor() ([]byte, []int) {
-	return file_circle15_activities_v1_activities_proto_rawDescGZIP(), []int{17}
+	return file_circle15_activities_v1_activities_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CreateGroupSessionRequest) GetGroupId() string {
@@ -1556,6 +1664,59 @@ func (x *CreateGroupSessionRequest) GetRequestId() string {
 	return ""
 }
 
+// Request of GetGroupSession.
+type GetGroupSessionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	GroupId       string                 `protobuf:"bytes,1,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetGroupSessionRequest) Reset() {
+	*x = GetGroupSessionRequest{}
+	mi := &file_circle15_activities_v1_activities_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetGroupSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetGroupSessionRequest) ProtoMessage() {}
+
+func (x *GetGroupSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_circle15_activities_v1_activities_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetGroupSessionRequest.ProtoReflect.Descriptor instead.
+func (*GetGroupSessionRequest) Descriptor() ([]byte, []int) {
+	return file_circle15_activities_v1_activities_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GetGroupSessionRequest) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *GetGroupSessionRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 // Request of ListGroupSessions.
 type ListGroupSessionsRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -1570,7 +1731,7 @@ type ListGroupSessionsRequest struct {
 
 func (x *ListGroupSessionsRequest) Reset() {
 	*x = ListGroupSessionsRequest{}
-	mi := &file_circle15_activities_v1_activities_proto_msgTypes[18]
+	mi := &file_circle15_activities_v1_activities_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1582,7 +1743,7 @@ func (x *ListGroupSessionsRequest) String() string {
 func (*ListGroupSessionsRequest) ProtoMessage() {}
 
 func (x *ListGroupSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_activities_v1_activities_proto_msgTypes[18]
+	mi := &file_circle15_activities_v1_activities_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1595,7 +1756,7 @@ func (x *ListGroupSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGroupSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListGroupSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_circle15_activities_v1_activities_proto_rawDescGZIP(), []int{18}
+	return file_circle15_activities_v1_activities_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListGroupSessionsRequest) GetGroupId() string {
@@ -1630,7 +1791,7 @@ type ListGroupSessionsResponse struct {
 
 func (x *ListGroupSessionsResponse) Reset() {
 	*x = ListGroupSessionsResponse{}
-	mi := &file_circle15_activities_v1_activities_proto_msgTypes[19]
+	mi := &file_circle15_activities_v1_activities_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1642,7 +1803,7 @@ func (x *ListGroupSessionsResponse) String() string {
 func (*ListGroupSessionsResponse) ProtoMessage() {}
 
 func (x *ListGroupSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_activities_v1_activities_proto_msgTypes[19]
+	mi := &file_circle15_activities_v1_activities_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1655,7 +1816,7 @@ func (x *ListGroupSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGroupSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListGroupSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_circle15_activities_v1_activities_proto_rawDescGZIP(), []int{19}
+	return file_circle15_activities_v1_activities_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListGroupSessionsResponse) GetGroupSessions() []*GroupSession {
@@ -1668,6 +1829,154 @@ func (x *ListGroupSessionsResponse) GetGroupSessions() []*GroupSession {
 func (x *ListGroupSessionsResponse) GetNextPageToken() string {
 	if x != nil {
 		return x.NextPageToken
+	}
+	return ""
+}
+
+// Request of UpdateGroupSession.
+type UpdateGroupSessionRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	GroupId string                 `protobuf:"bytes,1,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	// What results from the change is validated, not the change alone.
+	Session       *GroupSession          `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	RequestId     string                 `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateGroupSessionRequest) Reset() {
+	*x = UpdateGroupSessionRequest{}
+	mi := &file_circle15_activities_v1_activities_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateGroupSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateGroupSessionRequest) ProtoMessage() {}
+
+func (x *UpdateGroupSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_circle15_activities_v1_activities_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateGroupSessionRequest.ProtoReflect.Descriptor instead.
+func (*UpdateGroupSessionRequest) Descriptor() ([]byte, []int) {
+	return file_circle15_activities_v1_activities_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *UpdateGroupSessionRequest) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *UpdateGroupSessionRequest) GetSession() *GroupSession {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *UpdateGroupSessionRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+func (x *UpdateGroupSessionRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// Request of VoidGroupSession.
+type VoidGroupSessionRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	GroupId string                 `protobuf:"bytes,1,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	Id      string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// Why the record is taken back; the figures are corrected by reversals.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Etag          string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
+	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VoidGroupSessionRequest) Reset() {
+	*x = VoidGroupSessionRequest{}
+	mi := &file_circle15_activities_v1_activities_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VoidGroupSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VoidGroupSessionRequest) ProtoMessage() {}
+
+func (x *VoidGroupSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_circle15_activities_v1_activities_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VoidGroupSessionRequest.ProtoReflect.Descriptor instead.
+func (*VoidGroupSessionRequest) Descriptor() ([]byte, []int) {
+	return file_circle15_activities_v1_activities_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *VoidGroupSessionRequest) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *VoidGroupSessionRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *VoidGroupSessionRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *VoidGroupSessionRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *VoidGroupSessionRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
 	}
 	return ""
 }
@@ -1697,7 +2006,7 @@ const file_circle15_activities_v1_activities_proto_rawDesc = "" +
 	"\vcreate_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"\xa0\x05\n" +
+	"updateTime\"\xc6\x05\n" +
 	"\x05Group\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12-\n" +
 	"\n" +
@@ -1718,7 +2027,9 @@ const file_circle15_activities_v1_activities_proto_rawDesc = "" +
 	"\vcreate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"\x8f\x04\n" +
+	"updateTime\x12$\n" +
+	"\vvoid_reason\x18\x0e \x01(\tB\x03\xe0A\x03R\n" +
+	"voidReason\"\x90\x05\n" +
 	"\fGroupSession\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12\x1e\n" +
 	"\bgroup_id\x18\x02 \x01(\tB\x03\xe0A\x03R\agroupId\x12\"\n" +
@@ -1733,7 +2044,12 @@ const file_circle15_activities_v1_activities_proto_rawDesc = "" +
 	"\x06record\x18\n" +
 	" \x01(\tB\b\xbaH\x05r\x03\x18\xc0>R\x06record\x12@\n" +
 	"\vcreate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"createTime\"\x89\x01\n" +
+	"createTime\x12$\n" +
+	"\vvoid_reason\x18\f \x01(\tB\x03\xe0A\x03R\n" +
+	"voidReason\x12\x17\n" +
+	"\x04etag\x18\r \x01(\tB\x03\xe0A\x03R\x04etag\x12@\n" +
+	"\vupdate_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
+	"updateTime\"\x89\x01\n" +
 	"\x15CreateActivityRequest\x12G\n" +
 	"\bactivity\x18\x01 \x01(\v2 .circle15.activities.v1.ActivityB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\bactivity\x12'\n" +
 	"\n" +
@@ -1813,12 +2129,21 @@ const file_circle15_activities_v1_activities_proto_rawDesc = "" +
 	"ended_date\x18\x03 \x01(\tB=\xbaH:\xd8\x01\x01r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\tendedDate\x12\x1b\n" +
 	"\x04etag\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12'\n" +
 	"\n" +
-	"request_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\xb7\x01\n" +
+	"request_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\x9c\x01\n" +
+	"\x10VoidGroupRequest\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12%\n" +
+	"\x06reason\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\x12\x1b\n" +
+	"\x04etag\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12'\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\xb7\x01\n" +
 	"\x19CreateGroupSessionRequest\x12&\n" +
 	"\bgroup_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\agroupId\x12I\n" +
 	"\asession\x18\x02 \x01(\v2$.circle15.activities.v1.GroupSessionB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\asession\x12'\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\x94\x01\n" +
+	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"]\n" +
+	"\x16GetGroupSessionRequest\x12&\n" +
+	"\bgroup_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\agroupId\x12\x1b\n" +
+	"\x02id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\"\x94\x01\n" +
 	"\x18ListGroupSessionsRequest\x12&\n" +
 	"\bgroup_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\agroupId\x12'\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\n" +
@@ -1827,13 +2152,27 @@ const file_circle15_activities_v1_activities_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"\x90\x01\n" +
 	"\x19ListGroupSessionsResponse\x12K\n" +
 	"\x0egroup_sessions\x18\x01 \x03(\v2$.circle15.activities.v1.GroupSessionR\rgroupSessions\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\x9b\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf4\x01\n" +
+	"\x19UpdateGroupSessionRequest\x12&\n" +
+	"\bgroup_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\agroupId\x12I\n" +
+	"\asession\x18\x02 \x01(\v2$.circle15.activities.v1.GroupSessionB\t\xe0A\x02\xbaH\x03\xd8\x01\x03R\asession\x12;\n" +
+	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\x12'\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\xcb\x01\n" +
+	"\x17VoidGroupSessionRequest\x12&\n" +
+	"\bgroup_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\agroupId\x12\x1b\n" +
+	"\x02id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12%\n" +
+	"\x06reason\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\x12\x1b\n" +
+	"\x04etag\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12'\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId*\x9b\x01\n" +
 	"\rActivityState\x12\x1e\n" +
 	"\x1aACTIVITY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ACTIVITY_STATE_PLANNED\x10\x01\x12\x17\n" +
 	"\x13ACTIVITY_STATE_HELD\x10\x02\x12\x1c\n" +
 	"\x18ACTIVITY_STATE_CANCELLED\x10\x03\x12\x17\n" +
-	"\x13ACTIVITY_STATE_VOID\x10\x04*\xaf\x01\n" +
+	"\x13ACTIVITY_STATE_VOID\x10\x04*\xc5\x01\n" +
 	"\n" +
 	"GroupStage\x12\x1b\n" +
 	"\x17GROUP_STAGE_UNSPECIFIED\x10\x00\x12\x1b\n" +
@@ -1841,7 +2180,8 @@ const file_circle15_activities_v1_activities_proto_rawDesc = "" +
 	"\x15GROUP_STAGE_FORMATION\x10\x02\x12\x1a\n" +
 	"\x16GROUP_STAGE_TRANSITION\x10\x03\x12\x18\n" +
 	"\x14GROUP_STAGE_MATURITY\x10\x04\x12\x16\n" +
-	"\x12GROUP_STAGE_ENDING\x10\x052\x9d\x11\n" +
+	"\x12GROUP_STAGE_ENDING\x10\x05\x12\x14\n" +
+	"\x10GROUP_STAGE_VOID\x10\x062\xd9\x16\n" +
 	"\x11ActivitiesService\x12\x9b\x01\n" +
 	"\x0eCreateActivity\x12-.circle15.activities.v1.CreateActivityRequest\x1a .circle15.activities.v1.Activity\"8\xea\x92\x19\x14\n" +
 	"\n" +
@@ -1876,11 +2216,19 @@ const file_circle15_activities_v1_activities_proto_rawDesc = "" +
 	"\vUpdateGroup\x12*.circle15.activities.v1.UpdateGroupRequest\x1a\x1d.circle15.activities.v1.Group\"8\xea\x92\x19\x10\n" +
 	"\x06groups\x12\x06update\x82\xd3\xe4\x93\x02\x1e:\x05group2\x15/v1/groups/{group.id}\x12\x93\x01\n" +
 	"\fAdvanceGroup\x12+.circle15.activities.v1.AdvanceGroupRequest\x1a\x1d.circle15.activities.v1.Group\"7\xea\x92\x19\x11\n" +
-	"\x06groups\x12\aadvance\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/groups/{id}:advance\x12\xb9\x01\n" +
+	"\x06groups\x12\aadvance\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/groups/{id}:advance\x12\x87\x01\n" +
+	"\tVoidGroup\x12(.circle15.activities.v1.VoidGroupRequest\x1a\x1d.circle15.activities.v1.Group\"1\xea\x92\x19\x0e\n" +
+	"\x06groups\x12\x04void\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/groups/{id}:void\x12\xb9\x01\n" +
 	"\x12CreateGroupSession\x121.circle15.activities.v1.CreateGroupSessionRequest\x1a$.circle15.activities.v1.GroupSession\"J\xea\x92\x19\x17\n" +
-	"\rgroupSessions\x12\x06create\x82\xd3\xe4\x93\x02):\asession\"\x1e/v1/groups/{group_id}/sessions\x12\xb9\x01\n" +
+	"\rgroupSessions\x12\x06create\x82\xd3\xe4\x93\x02):\asession\"\x1e/v1/groups/{group_id}/sessions\x12\xac\x01\n" +
+	"\x0fGetGroupSession\x12..circle15.activities.v1.GetGroupSessionRequest\x1a$.circle15.activities.v1.GroupSession\"C\xea\x92\x19\x14\n" +
+	"\rgroupSessions\x12\x03get\x82\xd3\xe4\x93\x02%\x12#/v1/groups/{group_id}/sessions/{id}\x12\xb9\x01\n" +
 	"\x11ListGroupSessions\x120.circle15.activities.v1.ListGroupSessionsRequest\x1a1.circle15.activities.v1.ListGroupSessionsResponse\"?\xea\x92\x19\x15\n" +
-	"\rgroupSessions\x12\x04list\x82\xd3\xe4\x93\x02 \x12\x1e/v1/groups/{group_id}/sessionsB-Z+circle15.dev/api/activities/v1;activitiesv1b\x06proto3"
+	"\rgroupSessions\x12\x04list\x82\xd3\xe4\x93\x02 \x12\x1e/v1/groups/{group_id}/sessions\x12\xc6\x01\n" +
+	"\x12UpdateGroupSession\x121.circle15.activities.v1.UpdateGroupSessionRequest\x1a$.circle15.activities.v1.GroupSession\"W\xea\x92\x19\x17\n" +
+	"\rgroupSessions\x12\x06update\x82\xd3\xe4\x93\x026:\asession2+/v1/groups/{group_id}/sessions/{session.id}\x12\xb7\x01\n" +
+	"\x10VoidGroupSession\x12/.circle15.activities.v1.VoidGroupSessionRequest\x1a$.circle15.activities.v1.GroupSession\"L\xea\x92\x19\x15\n" +
+	"\rgroupSessions\x12\x04void\x82\xd3\xe4\x93\x02-:\x01*\"(/v1/groups/{group_id}/sessions/{id}:voidB-Z+circle15.dev/api/activities/v1;activitiesv1b\x06proto3"
 
 var (
 	file_circle15_activities_v1_activities_proto_rawDescOnce sync.Once
@@ -1895,7 +2243,7 @@ func file_circle15_activities_v1_activities_proto_rawDescGZIP() []byte {
 }
 
 var file_circle15_activities_v1_activities_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_circle15_activities_v1_activities_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_circle15_activities_v1_activities_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_circle15_activities_v1_activities_proto_goTypes = []any{
 	(ActivityState)(0),                // 0: circle15.activities.v1.ActivityState
 	(GroupStage)(0),                   // 1: circle15.activities.v1.GroupStage
@@ -1916,66 +2264,81 @@ var file_circle15_activities_v1_activities_proto_goTypes = []any{
 	(*ListGroupsResponse)(nil),        // 16: circle15.activities.v1.ListGroupsResponse
 	(*UpdateGroupRequest)(nil),        // 17: circle15.activities.v1.UpdateGroupRequest
 	(*AdvanceGroupRequest)(nil),       // 18: circle15.activities.v1.AdvanceGroupRequest
-	(*CreateGroupSessionRequest)(nil), // 19: circle15.activities.v1.CreateGroupSessionRequest
-	(*ListGroupSessionsRequest)(nil),  // 20: circle15.activities.v1.ListGroupSessionsRequest
-	(*ListGroupSessionsResponse)(nil), // 21: circle15.activities.v1.ListGroupSessionsResponse
-	(*timestamppb.Timestamp)(nil),     // 22: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),     // 23: google.protobuf.FieldMask
+	(*VoidGroupRequest)(nil),          // 19: circle15.activities.v1.VoidGroupRequest
+	(*CreateGroupSessionRequest)(nil), // 20: circle15.activities.v1.CreateGroupSessionRequest
+	(*GetGroupSessionRequest)(nil),    // 21: circle15.activities.v1.GetGroupSessionRequest
+	(*ListGroupSessionsRequest)(nil),  // 22: circle15.activities.v1.ListGroupSessionsRequest
+	(*ListGroupSessionsResponse)(nil), // 23: circle15.activities.v1.ListGroupSessionsResponse
+	(*UpdateGroupSessionRequest)(nil), // 24: circle15.activities.v1.UpdateGroupSessionRequest
+	(*VoidGroupSessionRequest)(nil),   // 25: circle15.activities.v1.VoidGroupSessionRequest
+	(*timestamppb.Timestamp)(nil),     // 26: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),     // 27: google.protobuf.FieldMask
 }
 var file_circle15_activities_v1_activities_proto_depIdxs = []int32{
 	0,  // 0: circle15.activities.v1.Activity.state:type_name -> circle15.activities.v1.ActivityState
-	22, // 1: circle15.activities.v1.Activity.create_time:type_name -> google.protobuf.Timestamp
-	22, // 2: circle15.activities.v1.Activity.update_time:type_name -> google.protobuf.Timestamp
+	26, // 1: circle15.activities.v1.Activity.create_time:type_name -> google.protobuf.Timestamp
+	26, // 2: circle15.activities.v1.Activity.update_time:type_name -> google.protobuf.Timestamp
 	1,  // 3: circle15.activities.v1.Group.stage:type_name -> circle15.activities.v1.GroupStage
-	22, // 4: circle15.activities.v1.Group.create_time:type_name -> google.protobuf.Timestamp
-	22, // 5: circle15.activities.v1.Group.update_time:type_name -> google.protobuf.Timestamp
-	22, // 6: circle15.activities.v1.GroupSession.create_time:type_name -> google.protobuf.Timestamp
-	2,  // 7: circle15.activities.v1.CreateActivityRequest.activity:type_name -> circle15.activities.v1.Activity
-	0,  // 8: circle15.activities.v1.ListActivitiesRequest.state:type_name -> circle15.activities.v1.ActivityState
-	2,  // 9: circle15.activities.v1.ListActivitiesResponse.activities:type_name -> circle15.activities.v1.Activity
-	2,  // 10: circle15.activities.v1.UpdateActivityRequest.activity:type_name -> circle15.activities.v1.Activity
-	23, // 11: circle15.activities.v1.UpdateActivityRequest.update_mask:type_name -> google.protobuf.FieldMask
-	3,  // 12: circle15.activities.v1.CreateGroupRequest.group:type_name -> circle15.activities.v1.Group
-	1,  // 13: circle15.activities.v1.ListGroupsRequest.stage:type_name -> circle15.activities.v1.GroupStage
-	3,  // 14: circle15.activities.v1.ListGroupsResponse.groups:type_name -> circle15.activities.v1.Group
-	3,  // 15: circle15.activities.v1.UpdateGroupRequest.group:type_name -> circle15.activities.v1.Group
-	23, // 16: circle15.activities.v1.UpdateGroupRequest.update_mask:type_name -> google.protobuf.FieldMask
-	1,  // 17: circle15.activities.v1.AdvanceGroupRequest.stage:type_name -> circle15.activities.v1.GroupStage
-	4,  // 18: circle15.activities.v1.CreateGroupSessionRequest.session:type_name -> circle15.activities.v1.GroupSession
-	4,  // 19: circle15.activities.v1.ListGroupSessionsResponse.group_sessions:type_name -> circle15.activities.v1.GroupSession
-	5,  // 20: circle15.activities.v1.ActivitiesService.CreateActivity:input_type -> circle15.activities.v1.CreateActivityRequest
-	6,  // 21: circle15.activities.v1.ActivitiesService.GetActivity:input_type -> circle15.activities.v1.GetActivityRequest
-	7,  // 22: circle15.activities.v1.ActivitiesService.ListActivities:input_type -> circle15.activities.v1.ListActivitiesRequest
-	9,  // 23: circle15.activities.v1.ActivitiesService.UpdateActivity:input_type -> circle15.activities.v1.UpdateActivityRequest
-	10, // 24: circle15.activities.v1.ActivitiesService.HoldActivity:input_type -> circle15.activities.v1.HoldActivityRequest
-	11, // 25: circle15.activities.v1.ActivitiesService.CancelActivity:input_type -> circle15.activities.v1.CancelActivityRequest
-	12, // 26: circle15.activities.v1.ActivitiesService.VoidActivity:input_type -> circle15.activities.v1.VoidActivityRequest
-	13, // 27: circle15.activities.v1.ActivitiesService.CreateGroup:input_type -> circle15.activities.v1.CreateGroupRequest
-	14, // 28: circle15.activities.v1.ActivitiesService.GetGroup:input_type -> circle15.activities.v1.GetGroupRequest
-	15, // 29: circle15.activities.v1.ActivitiesService.ListGroups:input_type -> circle15.activities.v1.ListGroupsRequest
-	17, // 30: circle15.activities.v1.ActivitiesService.UpdateGroup:input_type -> circle15.activities.v1.UpdateGroupRequest
-	18, // 31: circle15.activities.v1.ActivitiesService.AdvanceGroup:input_type -> circle15.activities.v1.AdvanceGroupRequest
-	19, // 32: circle15.activities.v1.ActivitiesService.CreateGroupSession:input_type -> circle15.activities.v1.CreateGroupSessionRequest
-	20, // 33: circle15.activities.v1.ActivitiesService.ListGroupSessions:input_type -> circle15.activities.v1.ListGroupSessionsRequest
-	2,  // 34: circle15.activities.v1.ActivitiesService.CreateActivity:output_type -> circle15.activities.v1.Activity
-	2,  // 35: circle15.activities.v1.ActivitiesService.GetActivity:output_type -> circle15.activities.v1.Activity
-	8,  // 36: circle15.activities.v1.ActivitiesService.ListActivities:output_type -> circle15.activities.v1.ListActivitiesResponse
-	2,  // 37: circle15.activities.v1.ActivitiesService.UpdateActivity:output_type -> circle15.activities.v1.Activity
-	2,  // 38: circle15.activities.v1.ActivitiesService.HoldActivity:output_type -> circle15.activities.v1.Activity
-	2,  // 39: circle15.activities.v1.ActivitiesService.CancelActivity:output_type -> circle15.activities.v1.Activity
-	2,  // 40: circle15.activities.v1.ActivitiesService.VoidActivity:output_type -> circle15.activities.v1.Activity
-	3,  // 41: circle15.activities.v1.ActivitiesService.CreateGroup:output_type -> circle15.activities.v1.Group
-	3,  // 42: circle15.activities.v1.ActivitiesService.GetGroup:output_type -> circle15.activities.v1.Group
-	16, // 43: circle15.activities.v1.ActivitiesService.ListGroups:output_type -> circle15.activities.v1.ListGroupsResponse
-	3,  // 44: circle15.activities.v1.ActivitiesService.UpdateGroup:output_type -> circle15.activities.v1.Group
-	3,  // 45: circle15.activities.v1.ActivitiesService.AdvanceGroup:output_type -> circle15.activities.v1.Group
-	4,  // 46: circle15.activities.v1.ActivitiesService.CreateGroupSession:output_type -> circle15.activities.v1.GroupSession
-	21, // 47: circle15.activities.v1.ActivitiesService.ListGroupSessions:output_type -> circle15.activities.v1.ListGroupSessionsResponse
-	34, // [34:48] is the sub-list for method output_type
-	20, // [20:34] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	26, // 4: circle15.activities.v1.Group.create_time:type_name -> google.protobuf.Timestamp
+	26, // 5: circle15.activities.v1.Group.update_time:type_name -> google.protobuf.Timestamp
+	26, // 6: circle15.activities.v1.GroupSession.create_time:type_name -> google.protobuf.Timestamp
+	26, // 7: circle15.activities.v1.GroupSession.update_time:type_name -> google.protobuf.Timestamp
+	2,  // 8: circle15.activities.v1.CreateActivityRequest.activity:type_name -> circle15.activities.v1.Activity
+	0,  // 9: circle15.activities.v1.ListActivitiesRequest.state:type_name -> circle15.activities.v1.ActivityState
+	2,  // 10: circle15.activities.v1.ListActivitiesResponse.activities:type_name -> circle15.activities.v1.Activity
+	2,  // 11: circle15.activities.v1.UpdateActivityRequest.activity:type_name -> circle15.activities.v1.Activity
+	27, // 12: circle15.activities.v1.UpdateActivityRequest.update_mask:type_name -> google.protobuf.FieldMask
+	3,  // 13: circle15.activities.v1.CreateGroupRequest.group:type_name -> circle15.activities.v1.Group
+	1,  // 14: circle15.activities.v1.ListGroupsRequest.stage:type_name -> circle15.activities.v1.GroupStage
+	3,  // 15: circle15.activities.v1.ListGroupsResponse.groups:type_name -> circle15.activities.v1.Group
+	3,  // 16: circle15.activities.v1.UpdateGroupRequest.group:type_name -> circle15.activities.v1.Group
+	27, // 17: circle15.activities.v1.UpdateGroupRequest.update_mask:type_name -> google.protobuf.FieldMask
+	1,  // 18: circle15.activities.v1.AdvanceGroupRequest.stage:type_name -> circle15.activities.v1.GroupStage
+	4,  // 19: circle15.activities.v1.CreateGroupSessionRequest.session:type_name -> circle15.activities.v1.GroupSession
+	4,  // 20: circle15.activities.v1.ListGroupSessionsResponse.group_sessions:type_name -> circle15.activities.v1.GroupSession
+	4,  // 21: circle15.activities.v1.UpdateGroupSessionRequest.session:type_name -> circle15.activities.v1.GroupSession
+	27, // 22: circle15.activities.v1.UpdateGroupSessionRequest.update_mask:type_name -> google.protobuf.FieldMask
+	5,  // 23: circle15.activities.v1.ActivitiesService.CreateActivity:input_type -> circle15.activities.v1.CreateActivityRequest
+	6,  // 24: circle15.activities.v1.ActivitiesService.GetActivity:input_type -> circle15.activities.v1.GetActivityRequest
+	7,  // 25: circle15.activities.v1.ActivitiesService.ListActivities:input_type -> circle15.activities.v1.ListActivitiesRequest
+	9,  // 26: circle15.activities.v1.ActivitiesService.UpdateActivity:input_type -> circle15.activities.v1.UpdateActivityRequest
+	10, // 27: circle15.activities.v1.ActivitiesService.HoldActivity:input_type -> circle15.activities.v1.HoldActivityRequest
+	11, // 28: circle15.activities.v1.ActivitiesService.CancelActivity:input_type -> circle15.activities.v1.CancelActivityRequest
+	12, // 29: circle15.activities.v1.ActivitiesService.VoidActivity:input_type -> circle15.activities.v1.VoidActivityRequest
+	13, // 30: circle15.activities.v1.ActivitiesService.CreateGroup:input_type -> circle15.activities.v1.CreateGroupRequest
+	14, // 31: circle15.activities.v1.ActivitiesService.GetGroup:input_type -> circle15.activities.v1.GetGroupRequest
+	15, // 32: circle15.activities.v1.ActivitiesService.ListGroups:input_type -> circle15.activities.v1.ListGroupsRequest
+	17, // 33: circle15.activities.v1.ActivitiesService.UpdateGroup:input_type -> circle15.activities.v1.UpdateGroupRequest
+	18, // 34: circle15.activities.v1.ActivitiesService.AdvanceGroup:input_type -> circle15.activities.v1.AdvanceGroupRequest
+	19, // 35: circle15.activities.v1.ActivitiesService.VoidGroup:input_type -> circle15.activities.v1.VoidGroupRequest
+	20, // 36: circle15.activities.v1.ActivitiesService.CreateGroupSession:input_type -> circle15.activities.v1.CreateGroupSessionRequest
+	21, // 37: circle15.activities.v1.ActivitiesService.GetGroupSession:input_type -> circle15.activities.v1.GetGroupSessionRequest
+	22, // 38: circle15.activities.v1.ActivitiesService.ListGroupSessions:input_type -> circle15.activities.v1.ListGroupSessionsRequest
+	24, // 39: circle15.activities.v1.ActivitiesService.UpdateGroupSession:input_type -> circle15.activities.v1.UpdateGroupSessionRequest
+	25, // 40: circle15.activities.v1.ActivitiesService.VoidGroupSession:input_type -> circle15.activities.v1.VoidGroupSessionRequest
+	2,  // 41: circle15.activities.v1.ActivitiesService.CreateActivity:output_type -> circle15.activities.v1.Activity
+	2,  // 42: circle15.activities.v1.ActivitiesService.GetActivity:output_type -> circle15.activities.v1.Activity
+	8,  // 43: circle15.activities.v1.ActivitiesService.ListActivities:output_type -> circle15.activities.v1.ListActivitiesResponse
+	2,  // 44: circle15.activities.v1.ActivitiesService.UpdateActivity:output_type -> circle15.activities.v1.Activity
+	2,  // 45: circle15.activities.v1.ActivitiesService.HoldActivity:output_type -> circle15.activities.v1.Activity
+	2,  // 46: circle15.activities.v1.ActivitiesService.CancelActivity:output_type -> circle15.activities.v1.Activity
+	2,  // 47: circle15.activities.v1.ActivitiesService.VoidActivity:output_type -> circle15.activities.v1.Activity
+	3,  // 48: circle15.activities.v1.ActivitiesService.CreateGroup:output_type -> circle15.activities.v1.Group
+	3,  // 49: circle15.activities.v1.ActivitiesService.GetGroup:output_type -> circle15.activities.v1.Group
+	16, // 50: circle15.activities.v1.ActivitiesService.ListGroups:output_type -> circle15.activities.v1.ListGroupsResponse
+	3,  // 51: circle15.activities.v1.ActivitiesService.UpdateGroup:output_type -> circle15.activities.v1.Group
+	3,  // 52: circle15.activities.v1.ActivitiesService.AdvanceGroup:output_type -> circle15.activities.v1.Group
+	3,  // 53: circle15.activities.v1.ActivitiesService.VoidGroup:output_type -> circle15.activities.v1.Group
+	4,  // 54: circle15.activities.v1.ActivitiesService.CreateGroupSession:output_type -> circle15.activities.v1.GroupSession
+	4,  // 55: circle15.activities.v1.ActivitiesService.GetGroupSession:output_type -> circle15.activities.v1.GroupSession
+	23, // 56: circle15.activities.v1.ActivitiesService.ListGroupSessions:output_type -> circle15.activities.v1.ListGroupSessionsResponse
+	4,  // 57: circle15.activities.v1.ActivitiesService.UpdateGroupSession:output_type -> circle15.activities.v1.GroupSession
+	4,  // 58: circle15.activities.v1.ActivitiesService.VoidGroupSession:output_type -> circle15.activities.v1.GroupSession
+	41, // [41:59] is the sub-list for method output_type
+	23, // [23:41] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_circle15_activities_v1_activities_proto_init() }
@@ -1989,7 +2352,7 @@ func file_circle15_activities_v1_activities_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_circle15_activities_v1_activities_proto_rawDesc), len(file_circle15_activities_v1_activities_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   20,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

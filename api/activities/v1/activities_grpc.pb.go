@@ -33,8 +33,12 @@ const (
 	ActivitiesService_ListGroups_FullMethodName         = "/circle15.activities.v1.ActivitiesService/ListGroups"
 	ActivitiesService_UpdateGroup_FullMethodName        = "/circle15.activities.v1.ActivitiesService/UpdateGroup"
 	ActivitiesService_AdvanceGroup_FullMethodName       = "/circle15.activities.v1.ActivitiesService/AdvanceGroup"
+	ActivitiesService_VoidGroup_FullMethodName          = "/circle15.activities.v1.ActivitiesService/VoidGroup"
 	ActivitiesService_CreateGroupSession_FullMethodName = "/circle15.activities.v1.ActivitiesService/CreateGroupSession"
+	ActivitiesService_GetGroupSession_FullMethodName    = "/circle15.activities.v1.ActivitiesService/GetGroupSession"
 	ActivitiesService_ListGroupSessions_FullMethodName  = "/circle15.activities.v1.ActivitiesService/ListGroupSessions"
+	ActivitiesService_UpdateGroupSession_FullMethodName = "/circle15.activities.v1.ActivitiesService/UpdateGroupSession"
+	ActivitiesService_VoidGroupSession_FullMethodName   = "/circle15.activities.v1.ActivitiesService/VoidGroupSession"
 )
 
 // ActivitiesServiceClient is the client API for ActivitiesService service.
@@ -87,21 +91,38 @@ type ActivitiesServiceClient interface {
 	ListGroups(ctx context.Context, in *ListGroupsRequest, opts ...grpc.CallOption) (*ListGroupsResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. The figures of the group follow the
 	// change; with the domain, those of its sessions do.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void), ETAG_MISMATCH.
 	// Permission: groups:update.
 	UpdateGroup(ctx context.Context, in *UpdateGroupRequest, opts ...grpc.CallOption) (*Group, error)
 	// Moves a group to the next stage; ENDING takes the day on which it ended.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not the next stage), ETAG_MISMATCH.
 	// Permission: groups:advance.
 	AdvanceGroup(ctx context.Context, in *AdvanceGroupRequest, opts ...grpc.CallOption) (*Group, error)
+	// Takes back a group that was opened by mistake, with its sessions' figures. A void group stays so and takes nothing more.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void), ETAG_MISMATCH.
+	// Permission: groups:void.
+	VoidGroup(ctx context.Context, in *VoidGroupRequest, opts ...grpc.CallOption) (*Group, error)
 	// Records a session, which gets the group's next number, and counts who attended (人次).
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (the group), ALREADY_EXISTS, CONFLICT (ended group).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (the group), ALREADY_EXISTS, CONFLICT (ended or void group).
 	// Permission: groupSessions:create.
 	CreateGroupSession(ctx context.Context, in *CreateGroupSessionRequest, opts ...grpc.CallOption) (*GroupSession, error)
+	// Returns a session.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
+	// Permission: groupSessions:get.
+	GetGroupSession(ctx context.Context, in *GetGroupSessionRequest, opts ...grpc.CallOption) (*GroupSession, error)
 	// Lists them in the order of their ids.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: groupSessions:list.
 	ListGroupSessions(ctx context.Context, in *ListGroupSessionsRequest, opts ...grpc.CallOption) (*ListGroupSessionsResponse, error)
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. It corrects the record, also of a group
+	// that has ended; the figures follow it.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void, or of a void group), ETAG_MISMATCH.
+	// Permission: groupSessions:update.
+	UpdateGroupSession(ctx context.Context, in *UpdateGroupSessionRequest, opts ...grpc.CallOption) (*GroupSession, error)
+	// Takes back a session that was recorded by mistake, with its figures. It keeps its number, and so do the others.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void, or of a void group), ETAG_MISMATCH.
+	// Permission: groupSessions:void.
+	VoidGroupSession(ctx context.Context, in *VoidGroupSessionRequest, opts ...grpc.CallOption) (*GroupSession, error)
 }
 
 type activitiesServiceClient struct {
@@ -232,6 +253,16 @@ func (c *activitiesServiceClient) AdvanceGroup(ctx context.Context, in *AdvanceG
 	return out, nil
 }
 
+func (c *activitiesServiceClient) VoidGroup(ctx context.Context, in *VoidGroupRequest, opts ...grpc.CallOption) (*Group, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Group)
+	err := c.cc.Invoke(ctx, ActivitiesService_VoidGroup_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *activitiesServiceClient) CreateGroupSession(ctx context.Context, in *CreateGroupSessionRequest, opts ...grpc.CallOption) (*GroupSession, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GroupSession)
@@ -242,10 +273,40 @@ func (c *activitiesServiceClient) CreateGroupSession(ctx context.Context, in *Cr
 	return out, nil
 }
 
+func (c *activitiesServiceClient) GetGroupSession(ctx context.Context, in *GetGroupSessionRequest, opts ...grpc.CallOption) (*GroupSession, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GroupSession)
+	err := c.cc.Invoke(ctx, ActivitiesService_GetGroupSession_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *activitiesServiceClient) ListGroupSessions(ctx context.Context, in *ListGroupSessionsRequest, opts ...grpc.CallOption) (*ListGroupSessionsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListGroupSessionsResponse)
 	err := c.cc.Invoke(ctx, ActivitiesService_ListGroupSessions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *activitiesServiceClient) UpdateGroupSession(ctx context.Context, in *UpdateGroupSessionRequest, opts ...grpc.CallOption) (*GroupSession, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GroupSession)
+	err := c.cc.Invoke(ctx, ActivitiesService_UpdateGroupSession_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *activitiesServiceClient) VoidGroupSession(ctx context.Context, in *VoidGroupSessionRequest, opts ...grpc.CallOption) (*GroupSession, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GroupSession)
+	err := c.cc.Invoke(ctx, ActivitiesService_VoidGroupSession_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -302,21 +363,38 @@ type ActivitiesServiceServer interface {
 	ListGroups(context.Context, *ListGroupsRequest) (*ListGroupsResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. The figures of the group follow the
 	// change; with the domain, those of its sessions do.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void), ETAG_MISMATCH.
 	// Permission: groups:update.
 	UpdateGroup(context.Context, *UpdateGroupRequest) (*Group, error)
 	// Moves a group to the next stage; ENDING takes the day on which it ended.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not the next stage), ETAG_MISMATCH.
 	// Permission: groups:advance.
 	AdvanceGroup(context.Context, *AdvanceGroupRequest) (*Group, error)
+	// Takes back a group that was opened by mistake, with its sessions' figures. A void group stays so and takes nothing more.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void), ETAG_MISMATCH.
+	// Permission: groups:void.
+	VoidGroup(context.Context, *VoidGroupRequest) (*Group, error)
 	// Records a session, which gets the group's next number, and counts who attended (人次).
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (the group), ALREADY_EXISTS, CONFLICT (ended group).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (the group), ALREADY_EXISTS, CONFLICT (ended or void group).
 	// Permission: groupSessions:create.
 	CreateGroupSession(context.Context, *CreateGroupSessionRequest) (*GroupSession, error)
+	// Returns a session.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
+	// Permission: groupSessions:get.
+	GetGroupSession(context.Context, *GetGroupSessionRequest) (*GroupSession, error)
 	// Lists them in the order of their ids.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: groupSessions:list.
 	ListGroupSessions(context.Context, *ListGroupSessionsRequest) (*ListGroupSessionsResponse, error)
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. It corrects the record, also of a group
+	// that has ended; the figures follow it.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void, or of a void group), ETAG_MISMATCH.
+	// Permission: groupSessions:update.
+	UpdateGroupSession(context.Context, *UpdateGroupSessionRequest) (*GroupSession, error)
+	// Takes back a session that was recorded by mistake, with its figures. It keeps its number, and so do the others.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void, or of a void group), ETAG_MISMATCH.
+	// Permission: groupSessions:void.
+	VoidGroupSession(context.Context, *VoidGroupSessionRequest) (*GroupSession, error)
 	mustEmbedUnimplementedActivitiesServiceServer()
 }
 
@@ -363,11 +441,23 @@ func (UnimplementedActivitiesServiceServer) UpdateGroup(context.Context, *Update
 func (UnimplementedActivitiesServiceServer) AdvanceGroup(context.Context, *AdvanceGroupRequest) (*Group, error) {
 	return nil, status.Error(codes.Unimplemented, "method AdvanceGroup not implemented")
 }
+func (UnimplementedActivitiesServiceServer) VoidGroup(context.Context, *VoidGroupRequest) (*Group, error) {
+	return nil, status.Error(codes.Unimplemented, "method VoidGroup not implemented")
+}
 func (UnimplementedActivitiesServiceServer) CreateGroupSession(context.Context, *CreateGroupSessionRequest) (*GroupSession, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateGroupSession not implemented")
 }
+func (UnimplementedActivitiesServiceServer) GetGroupSession(context.Context, *GetGroupSessionRequest) (*GroupSession, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetGroupSession not implemented")
+}
 func (UnimplementedActivitiesServiceServer) ListGroupSessions(context.Context, *ListGroupSessionsRequest) (*ListGroupSessionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListGroupSessions not implemented")
+}
+func (UnimplementedActivitiesServiceServer) UpdateGroupSession(context.Context, *UpdateGroupSessionRequest) (*GroupSession, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateGroupSession not implemented")
+}
+func (UnimplementedActivitiesServiceServer) VoidGroupSession(context.Context, *VoidGroupSessionRequest) (*GroupSession, error) {
+	return nil, status.Error(codes.Unimplemented, "method VoidGroupSession not implemented")
 }
 func (UnimplementedActivitiesServiceServer) mustEmbedUnimplementedActivitiesServiceServer() {}
 func (UnimplementedActivitiesServiceServer) testEmbeddedByValue()                           {}
@@ -606,6 +696,24 @@ func _ActivitiesService_AdvanceGroup_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ActivitiesService_VoidGroup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VoidGroupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ActivitiesServiceServer).VoidGroup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ActivitiesService_VoidGroup_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ActivitiesServiceServer).VoidGroup(ctx, req.(*VoidGroupRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ActivitiesService_CreateGroupSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CreateGroupSessionRequest)
 	if err := dec(in); err != nil {
@@ -624,6 +732,24 @@ func _ActivitiesService_CreateGroupSession_Handler(srv interface{}, ctx context.
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ActivitiesService_GetGroupSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetGroupSessionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ActivitiesServiceServer).GetGroupSession(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ActivitiesService_GetGroupSession_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ActivitiesServiceServer).GetGroupSession(ctx, req.(*GetGroupSessionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ActivitiesService_ListGroupSessions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListGroupSessionsRequest)
 	if err := dec(in); err != nil {
@@ -638,6 +764,42 @@ func _ActivitiesService_ListGroupSessions_Handler(srv interface{}, ctx context.C
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ActivitiesServiceServer).ListGroupSessions(ctx, req.(*ListGroupSessionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ActivitiesService_UpdateGroupSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateGroupSessionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ActivitiesServiceServer).UpdateGroupSession(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ActivitiesService_UpdateGroupSession_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ActivitiesServiceServer).UpdateGroupSession(ctx, req.(*UpdateGroupSessionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ActivitiesService_VoidGroupSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VoidGroupSessionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ActivitiesServiceServer).VoidGroupSession(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ActivitiesService_VoidGroupSession_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ActivitiesServiceServer).VoidGroupSession(ctx, req.(*VoidGroupSessionRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -698,12 +860,28 @@ var ActivitiesService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ActivitiesService_AdvanceGroup_Handler,
 		},
 		{
+			MethodName: "VoidGroup",
+			Handler:    _ActivitiesService_VoidGroup_Handler,
+		},
+		{
 			MethodName: "CreateGroupSession",
 			Handler:    _ActivitiesService_CreateGroupSession_Handler,
 		},
 		{
+			MethodName: "GetGroupSession",
+			Handler:    _ActivitiesService_GetGroupSession_Handler,
+		},
+		{
 			MethodName: "ListGroupSessions",
 			Handler:    _ActivitiesService_ListGroupSessions_Handler,
+		},
+		{
+			MethodName: "UpdateGroupSession",
+			Handler:    _ActivitiesService_UpdateGroupSession_Handler,
+		},
+		{
+			MethodName: "VoidGroupSession",
+			Handler:    _ActivitiesService_VoidGroupSession_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

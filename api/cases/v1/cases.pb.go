@@ -551,7 +551,7 @@ type CaseSession struct {
 	CaseId    string                 `protobuf:"bytes,2,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
 	StationId string                 `protobuf:"bytes,3,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
 	StaffId   string                 `protobuf:"bytes,4,opt,name=staff_id,json=staffId,proto3" json:"staff_id,omitempty"`
-	// 1 for the first session of the case.
+	// 1 for the first session of the case; one that is taken back keeps its number, which is not given again.
 	Number          int32  `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`
 	SessionDate     string `protobuf:"bytes,6,opt,name=session_date,json=sessionDate,proto3" json:"session_date,omitempty"`
 	DurationMinutes int32  `protobuf:"varint,7,opt,name=duration_minutes,json=durationMinutes,proto3" json:"duration_minutes,omitempty"`
@@ -561,6 +561,11 @@ type CaseSession struct {
 	Record        string                 `protobuf:"bytes,10,opt,name=record,proto3" json:"record,omitempty"`
 	NextSteps     string                 `protobuf:"bytes,11,opt,name=next_steps,json=nextSteps,proto3" json:"next_steps,omitempty"`
 	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Why it was taken back; empty for one that counts.
+	VoidReason string `protobuf:"bytes,13,opt,name=void_reason,json=voidReason,proto3" json:"void_reason,omitempty"`
+	// Opaque revision; send it back in If-Match (RFC 9110) or in this field to refuse a lost update.
+	Etag          string                 `protobuf:"bytes,14,opt,name=etag,proto3" json:"etag,omitempty"`
+	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -675,6 +680,27 @@ func (x *CaseSession) GetNextSteps() string {
 func (x *CaseSession) GetCreateTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *CaseSession) GetVoidReason() string {
+	if x != nil {
+		return x.VoidReason
+	}
+	return ""
+}
+
+func (x *CaseSession) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *CaseSession) GetUpdateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdateTime
 	}
 	return nil
 }
@@ -1803,6 +1829,59 @@ func (x *CreateCaseSessionRequest) GetRequestId() string {
 	return ""
 }
 
+// Request of GetCaseSession.
+type GetCaseSessionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CaseId        string                 `protobuf:"bytes,1,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCaseSessionRequest) Reset() {
+	*x = GetCaseSessionRequest{}
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCaseSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCaseSessionRequest) ProtoMessage() {}
+
+func (x *GetCaseSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCaseSessionRequest.ProtoReflect.Descriptor instead.
+func (*GetCaseSessionRequest) Descriptor() ([]byte, []int) {
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *GetCaseSessionRequest) GetCaseId() string {
+	if x != nil {
+		return x.CaseId
+	}
+	return ""
+}
+
+func (x *GetCaseSessionRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 // Request of ListCaseSessions.
 type ListCaseSessionsRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -1817,7 +1896,7 @@ type ListCaseSessionsRequest struct {
 
 func (x *ListCaseSessionsRequest) Reset() {
 	*x = ListCaseSessionsRequest{}
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[18]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1829,7 +1908,7 @@ func (x *ListCaseSessionsRequest) String() string {
 func (*ListCaseSessionsRequest) ProtoMessage() {}
 
 func (x *ListCaseSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[18]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1842,7 +1921,7 @@ func (x *ListCaseSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCaseSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListCaseSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{18}
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListCaseSessionsRequest) GetCaseId() string {
@@ -1877,7 +1956,7 @@ type ListCaseSessionsResponse struct {
 
 func (x *ListCaseSessionsResponse) Reset() {
 	*x = ListCaseSessionsResponse{}
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[19]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1889,7 +1968,7 @@ func (x *ListCaseSessionsResponse) String() string {
 func (*ListCaseSessionsResponse) ProtoMessage() {}
 
 func (x *ListCaseSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[19]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1902,7 +1981,7 @@ func (x *ListCaseSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCaseSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListCaseSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{19}
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListCaseSessionsResponse) GetCaseSessions() []*CaseSession {
@@ -1919,6 +1998,154 @@ func (x *ListCaseSessionsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// Request of UpdateCaseSession.
+type UpdateCaseSessionRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	CaseId string                 `protobuf:"bytes,1,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
+	// What results from the change is validated, not the change alone.
+	Session       *CaseSession           `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	RequestId     string                 `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateCaseSessionRequest) Reset() {
+	*x = UpdateCaseSessionRequest{}
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateCaseSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateCaseSessionRequest) ProtoMessage() {}
+
+func (x *UpdateCaseSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateCaseSessionRequest.ProtoReflect.Descriptor instead.
+func (*UpdateCaseSessionRequest) Descriptor() ([]byte, []int) {
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *UpdateCaseSessionRequest) GetCaseId() string {
+	if x != nil {
+		return x.CaseId
+	}
+	return ""
+}
+
+func (x *UpdateCaseSessionRequest) GetSession() *CaseSession {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *UpdateCaseSessionRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+func (x *UpdateCaseSessionRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// Request of VoidCaseSession.
+type VoidCaseSessionRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	CaseId string                 `protobuf:"bytes,1,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
+	Id     string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// Why the record is taken back; the figures are corrected by reversals.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Etag          string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
+	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VoidCaseSessionRequest) Reset() {
+	*x = VoidCaseSessionRequest{}
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VoidCaseSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VoidCaseSessionRequest) ProtoMessage() {}
+
+func (x *VoidCaseSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VoidCaseSessionRequest.ProtoReflect.Descriptor instead.
+func (*VoidCaseSessionRequest) Descriptor() ([]byte, []int) {
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *VoidCaseSessionRequest) GetCaseId() string {
+	if x != nil {
+		return x.CaseId
+	}
+	return ""
+}
+
+func (x *VoidCaseSessionRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *VoidCaseSessionRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *VoidCaseSessionRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *VoidCaseSessionRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 // Request of CreateReferral.
 type CreateReferralRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1931,7 +2158,7 @@ type CreateReferralRequest struct {
 
 func (x *CreateReferralRequest) Reset() {
 	*x = CreateReferralRequest{}
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[20]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +2170,7 @@ func (x *CreateReferralRequest) String() string {
 func (*CreateReferralRequest) ProtoMessage() {}
 
 func (x *CreateReferralRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[20]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +2183,7 @@ func (x *CreateReferralRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateReferralRequest.ProtoReflect.Descriptor instead.
 func (*CreateReferralRequest) Descriptor() ([]byte, []int) {
-	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{20}
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CreateReferralRequest) GetCaseId() string {
@@ -1994,7 +2221,7 @@ type ListReferralsRequest struct {
 
 func (x *ListReferralsRequest) Reset() {
 	*x = ListReferralsRequest{}
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[21]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2006,7 +2233,7 @@ func (x *ListReferralsRequest) String() string {
 func (*ListReferralsRequest) ProtoMessage() {}
 
 func (x *ListReferralsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[21]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2019,7 +2246,7 @@ func (x *ListReferralsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReferralsRequest.ProtoReflect.Descriptor instead.
 func (*ListReferralsRequest) Descriptor() ([]byte, []int) {
-	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{21}
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListReferralsRequest) GetCaseId() string {
@@ -2054,7 +2281,7 @@ type ListReferralsResponse struct {
 
 func (x *ListReferralsResponse) Reset() {
 	*x = ListReferralsResponse{}
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[22]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2066,7 +2293,7 @@ func (x *ListReferralsResponse) String() string {
 func (*ListReferralsResponse) ProtoMessage() {}
 
 func (x *ListReferralsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[22]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2079,7 +2306,7 @@ func (x *ListReferralsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReferralsResponse.ProtoReflect.Descriptor instead.
 func (*ListReferralsResponse) Descriptor() ([]byte, []int) {
-	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{22}
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListReferralsResponse) GetReferrals() []*Referral {
@@ -2114,7 +2341,7 @@ type RecordReferralOutcomeRequest struct {
 
 func (x *RecordReferralOutcomeRequest) Reset() {
 	*x = RecordReferralOutcomeRequest{}
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[23]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2126,7 +2353,7 @@ func (x *RecordReferralOutcomeRequest) String() string {
 func (*RecordReferralOutcomeRequest) ProtoMessage() {}
 
 func (x *RecordReferralOutcomeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[23]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2139,7 +2366,7 @@ func (x *RecordReferralOutcomeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordReferralOutcomeRequest.ProtoReflect.Descriptor instead.
 func (*RecordReferralOutcomeRequest) Descriptor() ([]byte, []int) {
-	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{23}
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RecordReferralOutcomeRequest) GetId() string {
@@ -2210,7 +2437,7 @@ type CreateFollowUpRequest struct {
 
 func (x *CreateFollowUpRequest) Reset() {
 	*x = CreateFollowUpRequest{}
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[24]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2222,7 +2449,7 @@ func (x *CreateFollowUpRequest) String() string {
 func (*CreateFollowUpRequest) ProtoMessage() {}
 
 func (x *CreateFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[24]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2235,7 +2462,7 @@ func (x *CreateFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*CreateFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{24}
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CreateFollowUpRequest) GetCaseId() string {
@@ -2273,7 +2500,7 @@ type ListFollowUpsRequest struct {
 
 func (x *ListFollowUpsRequest) Reset() {
 	*x = ListFollowUpsRequest{}
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[25]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2285,7 +2512,7 @@ func (x *ListFollowUpsRequest) String() string {
 func (*ListFollowUpsRequest) ProtoMessage() {}
 
 func (x *ListFollowUpsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[25]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2298,7 +2525,7 @@ func (x *ListFollowUpsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFollowUpsRequest.ProtoReflect.Descriptor instead.
 func (*ListFollowUpsRequest) Descriptor() ([]byte, []int) {
-	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{25}
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListFollowUpsRequest) GetCaseId() string {
@@ -2333,7 +2560,7 @@ type ListFollowUpsResponse struct {
 
 func (x *ListFollowUpsResponse) Reset() {
 	*x = ListFollowUpsResponse{}
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[26]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2345,7 +2572,7 @@ func (x *ListFollowUpsResponse) String() string {
 func (*ListFollowUpsResponse) ProtoMessage() {}
 
 func (x *ListFollowUpsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[26]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2358,7 +2585,7 @@ func (x *ListFollowUpsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFollowUpsResponse.ProtoReflect.Descriptor instead.
 func (*ListFollowUpsResponse) Descriptor() ([]byte, []int) {
-	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{26}
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListFollowUpsResponse) GetFollowUps() []*FollowUp {
@@ -2434,7 +2661,7 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"\x04note\x18\a \x01(\tR\x04note\x12;\n" +
 	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12\x16\n" +
-	"\x06reason\x18\t \x01(\tR\x06reason\"\xb4\x04\n" +
+	"\x06reason\x18\t \x01(\tR\x06reason\"\xb5\x05\n" +
 	"\vCaseSession\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12\x1c\n" +
 	"\acase_id\x18\x02 \x01(\tB\x03\xe0A\x03R\x06caseId\x12\"\n" +
@@ -2451,7 +2678,12 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"\n" +
 	"next_steps\x18\v \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\tnextSteps\x12@\n" +
 	"\vcreate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"createTime\"\x9f\x05\n" +
+	"createTime\x12$\n" +
+	"\vvoid_reason\x18\r \x01(\tB\x03\xe0A\x03R\n" +
+	"voidReason\x12\x17\n" +
+	"\x04etag\x18\x0e \x01(\tB\x03\xe0A\x03R\x04etag\x12@\n" +
+	"\vupdate_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
+	"updateTime\"\x9f\x05\n" +
 	"\bReferral\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12\x1c\n" +
 	"\acase_id\x18\x02 \x01(\tB\x03\xe0A\x03R\x06caseId\x12\"\n" +
@@ -2567,7 +2799,10 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"\acase_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06caseId\x12C\n" +
 	"\asession\x18\x02 \x01(\v2\x1e.circle15.cases.v1.CaseSessionB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\asession\x12'\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\x91\x01\n" +
+	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"Z\n" +
+	"\x15GetCaseSessionRequest\x12$\n" +
+	"\acase_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06caseId\x12\x1b\n" +
+	"\x02id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\"\x91\x01\n" +
 	"\x17ListCaseSessionsRequest\x12$\n" +
 	"\acase_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06caseId\x12'\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\n" +
@@ -2576,7 +2811,21 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"\x87\x01\n" +
 	"\x18ListCaseSessionsResponse\x12C\n" +
 	"\rcase_sessions\x18\x01 \x03(\v2\x1e.circle15.cases.v1.CaseSessionR\fcaseSessions\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xaa\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xeb\x01\n" +
+	"\x18UpdateCaseSessionRequest\x12$\n" +
+	"\acase_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06caseId\x12C\n" +
+	"\asession\x18\x02 \x01(\v2\x1e.circle15.cases.v1.CaseSessionB\t\xe0A\x02\xbaH\x03\xd8\x01\x03R\asession\x12;\n" +
+	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\x12'\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\xc8\x01\n" +
+	"\x16VoidCaseSessionRequest\x12$\n" +
+	"\acase_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06caseId\x12\x1b\n" +
+	"\x02id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12%\n" +
+	"\x06reason\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\x12\x1b\n" +
+	"\x04etag\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12'\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\xaa\x01\n" +
 	"\x15CreateReferralRequest\x12$\n" +
 	"\acase_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06caseId\x12B\n" +
 	"\breferral\x18\x02 \x01(\v2\x1b.circle15.cases.v1.ReferralB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\breferral\x12'\n" +
@@ -2630,7 +2879,7 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"\x13REFERRAL_STATE_SENT\x10\x01\x12\x1b\n" +
 	"\x17REFERRAL_STATE_ACCEPTED\x10\x02\x12\x1b\n" +
 	"\x17REFERRAL_STATE_DECLINED\x10\x03\x12\x1c\n" +
-	"\x18REFERRAL_STATE_COMPLETED\x10\x042\xc4\x12\n" +
+	"\x18REFERRAL_STATE_COMPLETED\x10\x042\xc6\x16\n" +
 	"\fCasesService\x12s\n" +
 	"\bOpenCase\x12\".circle15.cases.v1.OpenCaseRequest\x1a\x17.circle15.cases.v1.Case\"*\xea\x92\x19\x0f\n" +
 	"\x05cases\x12\x06create\x82\xd3\xe4\x93\x02\x11:\x04case\"\t/v1/cases\x12m\n" +
@@ -2653,9 +2902,15 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"\x10ListStageChanges\x12*.circle15.cases.v1.ListStageChangesRequest\x1a+.circle15.cases.v1.ListStageChangesResponse\"8\xea\x92\x19\f\n" +
 	"\x05cases\x12\x03get\x82\xd3\xe4\x93\x02\"\x12 /v1/cases/{case_id}/stageChanges\x12\xa9\x01\n" +
 	"\x11CreateCaseSession\x12+.circle15.cases.v1.CreateCaseSessionRequest\x1a\x1e.circle15.cases.v1.CaseSession\"G\xea\x92\x19\x16\n" +
-	"\fcaseSessions\x12\x06create\x82\xd3\xe4\x93\x02':\asession\"\x1c/v1/cases/{case_id}/sessions\x12\xa9\x01\n" +
+	"\fcaseSessions\x12\x06create\x82\xd3\xe4\x93\x02':\asession\"\x1c/v1/cases/{case_id}/sessions\x12\x9c\x01\n" +
+	"\x0eGetCaseSession\x12(.circle15.cases.v1.GetCaseSessionRequest\x1a\x1e.circle15.cases.v1.CaseSession\"@\xea\x92\x19\x13\n" +
+	"\fcaseSessions\x12\x03get\x82\xd3\xe4\x93\x02#\x12!/v1/cases/{case_id}/sessions/{id}\x12\xa9\x01\n" +
 	"\x10ListCaseSessions\x12*.circle15.cases.v1.ListCaseSessionsRequest\x1a+.circle15.cases.v1.ListCaseSessionsResponse\"<\xea\x92\x19\x14\n" +
-	"\fcaseSessions\x12\x04list\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/cases/{case_id}/sessions\x12\x9f\x01\n" +
+	"\fcaseSessions\x12\x04list\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/cases/{case_id}/sessions\x12\xb6\x01\n" +
+	"\x11UpdateCaseSession\x12+.circle15.cases.v1.UpdateCaseSessionRequest\x1a\x1e.circle15.cases.v1.CaseSession\"T\xea\x92\x19\x16\n" +
+	"\fcaseSessions\x12\x06update\x82\xd3\xe4\x93\x024:\asession2)/v1/cases/{case_id}/sessions/{session.id}\x12\xa7\x01\n" +
+	"\x0fVoidCaseSession\x12).circle15.cases.v1.VoidCaseSessionRequest\x1a\x1e.circle15.cases.v1.CaseSession\"I\xea\x92\x19\x14\n" +
+	"\fcaseSessions\x12\x04void\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/cases/{case_id}/sessions/{id}:void\x12\x9f\x01\n" +
 	"\x0eCreateReferral\x12(.circle15.cases.v1.CreateReferralRequest\x1a\x1b.circle15.cases.v1.Referral\"F\xea\x92\x19\x13\n" +
 	"\treferrals\x12\x06create\x82\xd3\xe4\x93\x02):\breferral\"\x1d/v1/cases/{case_id}/referrals\x12\x9e\x01\n" +
 	"\rListReferrals\x12'.circle15.cases.v1.ListReferralsRequest\x1a(.circle15.cases.v1.ListReferralsResponse\":\xea\x92\x19\x11\n" +
@@ -2680,7 +2935,7 @@ func file_circle15_cases_v1_cases_proto_rawDescGZIP() []byte {
 }
 
 var file_circle15_cases_v1_cases_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_circle15_cases_v1_cases_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_circle15_cases_v1_cases_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_circle15_cases_v1_cases_proto_goTypes = []any{
 	(CaseStage)(0),                       // 0: circle15.cases.v1.CaseStage
 	(ReferralState)(0),                   // 1: circle15.cases.v1.ReferralState
@@ -2702,82 +2957,94 @@ var file_circle15_cases_v1_cases_proto_goTypes = []any{
 	(*ListStageChangesRequest)(nil),      // 17: circle15.cases.v1.ListStageChangesRequest
 	(*ListStageChangesResponse)(nil),     // 18: circle15.cases.v1.ListStageChangesResponse
 	(*CreateCaseSessionRequest)(nil),     // 19: circle15.cases.v1.CreateCaseSessionRequest
-	(*ListCaseSessionsRequest)(nil),      // 20: circle15.cases.v1.ListCaseSessionsRequest
-	(*ListCaseSessionsResponse)(nil),     // 21: circle15.cases.v1.ListCaseSessionsResponse
-	(*CreateReferralRequest)(nil),        // 22: circle15.cases.v1.CreateReferralRequest
-	(*ListReferralsRequest)(nil),         // 23: circle15.cases.v1.ListReferralsRequest
-	(*ListReferralsResponse)(nil),        // 24: circle15.cases.v1.ListReferralsResponse
-	(*RecordReferralOutcomeRequest)(nil), // 25: circle15.cases.v1.RecordReferralOutcomeRequest
-	(*CreateFollowUpRequest)(nil),        // 26: circle15.cases.v1.CreateFollowUpRequest
-	(*ListFollowUpsRequest)(nil),         // 27: circle15.cases.v1.ListFollowUpsRequest
-	(*ListFollowUpsResponse)(nil),        // 28: circle15.cases.v1.ListFollowUpsResponse
-	(*timestamppb.Timestamp)(nil),        // 29: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),        // 30: google.protobuf.FieldMask
+	(*GetCaseSessionRequest)(nil),        // 20: circle15.cases.v1.GetCaseSessionRequest
+	(*ListCaseSessionsRequest)(nil),      // 21: circle15.cases.v1.ListCaseSessionsRequest
+	(*ListCaseSessionsResponse)(nil),     // 22: circle15.cases.v1.ListCaseSessionsResponse
+	(*UpdateCaseSessionRequest)(nil),     // 23: circle15.cases.v1.UpdateCaseSessionRequest
+	(*VoidCaseSessionRequest)(nil),       // 24: circle15.cases.v1.VoidCaseSessionRequest
+	(*CreateReferralRequest)(nil),        // 25: circle15.cases.v1.CreateReferralRequest
+	(*ListReferralsRequest)(nil),         // 26: circle15.cases.v1.ListReferralsRequest
+	(*ListReferralsResponse)(nil),        // 27: circle15.cases.v1.ListReferralsResponse
+	(*RecordReferralOutcomeRequest)(nil), // 28: circle15.cases.v1.RecordReferralOutcomeRequest
+	(*CreateFollowUpRequest)(nil),        // 29: circle15.cases.v1.CreateFollowUpRequest
+	(*ListFollowUpsRequest)(nil),         // 30: circle15.cases.v1.ListFollowUpsRequest
+	(*ListFollowUpsResponse)(nil),        // 31: circle15.cases.v1.ListFollowUpsResponse
+	(*timestamppb.Timestamp)(nil),        // 32: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),        // 33: google.protobuf.FieldMask
 }
 var file_circle15_cases_v1_cases_proto_depIdxs = []int32{
 	0,  // 0: circle15.cases.v1.Case.stage:type_name -> circle15.cases.v1.CaseStage
 	2,  // 1: circle15.cases.v1.Case.evaluation:type_name -> circle15.cases.v1.Evaluation
-	29, // 2: circle15.cases.v1.Case.create_time:type_name -> google.protobuf.Timestamp
-	29, // 3: circle15.cases.v1.Case.update_time:type_name -> google.protobuf.Timestamp
+	32, // 2: circle15.cases.v1.Case.create_time:type_name -> google.protobuf.Timestamp
+	32, // 3: circle15.cases.v1.Case.update_time:type_name -> google.protobuf.Timestamp
 	0,  // 4: circle15.cases.v1.StageChange.from_stage:type_name -> circle15.cases.v1.CaseStage
 	0,  // 5: circle15.cases.v1.StageChange.to_stage:type_name -> circle15.cases.v1.CaseStage
-	29, // 6: circle15.cases.v1.StageChange.create_time:type_name -> google.protobuf.Timestamp
-	29, // 7: circle15.cases.v1.CaseSession.create_time:type_name -> google.protobuf.Timestamp
-	1,  // 8: circle15.cases.v1.Referral.state:type_name -> circle15.cases.v1.ReferralState
-	29, // 9: circle15.cases.v1.Referral.create_time:type_name -> google.protobuf.Timestamp
-	29, // 10: circle15.cases.v1.Referral.update_time:type_name -> google.protobuf.Timestamp
-	29, // 11: circle15.cases.v1.FollowUp.create_time:type_name -> google.protobuf.Timestamp
-	3,  // 12: circle15.cases.v1.OpenCaseRequest.case:type_name -> circle15.cases.v1.Case
-	0,  // 13: circle15.cases.v1.ListCasesRequest.stage:type_name -> circle15.cases.v1.CaseStage
-	3,  // 14: circle15.cases.v1.ListCasesResponse.cases:type_name -> circle15.cases.v1.Case
-	3,  // 15: circle15.cases.v1.UpdateCaseRequest.case:type_name -> circle15.cases.v1.Case
-	30, // 16: circle15.cases.v1.UpdateCaseRequest.update_mask:type_name -> google.protobuf.FieldMask
-	0,  // 17: circle15.cases.v1.AdvanceCaseRequest.stage:type_name -> circle15.cases.v1.CaseStage
-	4,  // 18: circle15.cases.v1.ListStageChangesResponse.stage_changes:type_name -> circle15.cases.v1.StageChange
-	5,  // 19: circle15.cases.v1.CreateCaseSessionRequest.session:type_name -> circle15.cases.v1.CaseSession
-	5,  // 20: circle15.cases.v1.ListCaseSessionsResponse.case_sessions:type_name -> circle15.cases.v1.CaseSession
-	6,  // 21: circle15.cases.v1.CreateReferralRequest.referral:type_name -> circle15.cases.v1.Referral
-	6,  // 22: circle15.cases.v1.ListReferralsResponse.referrals:type_name -> circle15.cases.v1.Referral
-	1,  // 23: circle15.cases.v1.RecordReferralOutcomeRequest.state:type_name -> circle15.cases.v1.ReferralState
-	7,  // 24: circle15.cases.v1.CreateFollowUpRequest.follow_up:type_name -> circle15.cases.v1.FollowUp
-	7,  // 25: circle15.cases.v1.ListFollowUpsResponse.follow_ups:type_name -> circle15.cases.v1.FollowUp
-	8,  // 26: circle15.cases.v1.CasesService.OpenCase:input_type -> circle15.cases.v1.OpenCaseRequest
-	9,  // 27: circle15.cases.v1.CasesService.GetCase:input_type -> circle15.cases.v1.GetCaseRequest
-	10, // 28: circle15.cases.v1.CasesService.ListCases:input_type -> circle15.cases.v1.ListCasesRequest
-	12, // 29: circle15.cases.v1.CasesService.UpdateCase:input_type -> circle15.cases.v1.UpdateCaseRequest
-	13, // 30: circle15.cases.v1.CasesService.AdvanceCase:input_type -> circle15.cases.v1.AdvanceCaseRequest
-	14, // 31: circle15.cases.v1.CasesService.EvaluateCase:input_type -> circle15.cases.v1.EvaluateCaseRequest
-	15, // 32: circle15.cases.v1.CasesService.ReopenCase:input_type -> circle15.cases.v1.ReopenCaseRequest
-	16, // 33: circle15.cases.v1.CasesService.VoidCase:input_type -> circle15.cases.v1.VoidCaseRequest
-	17, // 34: circle15.cases.v1.CasesService.ListStageChanges:input_type -> circle15.cases.v1.ListStageChangesRequest
-	19, // 35: circle15.cases.v1.CasesService.CreateCaseSession:input_type -> circle15.cases.v1.CreateCaseSessionRequest
-	20, // 36: circle15.cases.v1.CasesService.ListCaseSessions:input_type -> circle15.cases.v1.ListCaseSessionsRequest
-	22, // 37: circle15.cases.v1.CasesService.CreateReferral:input_type -> circle15.cases.v1.CreateReferralRequest
-	23, // 38: circle15.cases.v1.CasesService.ListReferrals:input_type -> circle15.cases.v1.ListReferralsRequest
-	25, // 39: circle15.cases.v1.CasesService.RecordReferralOutcome:input_type -> circle15.cases.v1.RecordReferralOutcomeRequest
-	26, // 40: circle15.cases.v1.CasesService.CreateFollowUp:input_type -> circle15.cases.v1.CreateFollowUpRequest
-	27, // 41: circle15.cases.v1.CasesService.ListFollowUps:input_type -> circle15.cases.v1.ListFollowUpsRequest
-	3,  // 42: circle15.cases.v1.CasesService.OpenCase:output_type -> circle15.cases.v1.Case
-	3,  // 43: circle15.cases.v1.CasesService.GetCase:output_type -> circle15.cases.v1.Case
-	11, // 44: circle15.cases.v1.CasesService.ListCases:output_type -> circle15.cases.v1.ListCasesResponse
-	3,  // 45: circle15.cases.v1.CasesService.UpdateCase:output_type -> circle15.cases.v1.Case
-	3,  // 46: circle15.cases.v1.CasesService.AdvanceCase:output_type -> circle15.cases.v1.Case
-	3,  // 47: circle15.cases.v1.CasesService.EvaluateCase:output_type -> circle15.cases.v1.Case
-	3,  // 48: circle15.cases.v1.CasesService.ReopenCase:output_type -> circle15.cases.v1.Case
-	3,  // 49: circle15.cases.v1.CasesService.VoidCase:output_type -> circle15.cases.v1.Case
-	18, // 50: circle15.cases.v1.CasesService.ListStageChanges:output_type -> circle15.cases.v1.ListStageChangesResponse
-	5,  // 51: circle15.cases.v1.CasesService.CreateCaseSession:output_type -> circle15.cases.v1.CaseSession
-	21, // 52: circle15.cases.v1.CasesService.ListCaseSessions:output_type -> circle15.cases.v1.ListCaseSessionsResponse
-	6,  // 53: circle15.cases.v1.CasesService.CreateReferral:output_type -> circle15.cases.v1.Referral
-	24, // 54: circle15.cases.v1.CasesService.ListReferrals:output_type -> circle15.cases.v1.ListReferralsResponse
-	6,  // 55: circle15.cases.v1.CasesService.RecordReferralOutcome:output_type -> circle15.cases.v1.Referral
-	7,  // 56: circle15.cases.v1.CasesService.CreateFollowUp:output_type -> circle15.cases.v1.FollowUp
-	28, // 57: circle15.cases.v1.CasesService.ListFollowUps:output_type -> circle15.cases.v1.ListFollowUpsResponse
-	42, // [42:58] is the sub-list for method output_type
-	26, // [26:42] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	32, // 6: circle15.cases.v1.StageChange.create_time:type_name -> google.protobuf.Timestamp
+	32, // 7: circle15.cases.v1.CaseSession.create_time:type_name -> google.protobuf.Timestamp
+	32, // 8: circle15.cases.v1.CaseSession.update_time:type_name -> google.protobuf.Timestamp
+	1,  // 9: circle15.cases.v1.Referral.state:type_name -> circle15.cases.v1.ReferralState
+	32, // 10: circle15.cases.v1.Referral.create_time:type_name -> google.protobuf.Timestamp
+	32, // 11: circle15.cases.v1.Referral.update_time:type_name -> google.protobuf.Timestamp
+	32, // 12: circle15.cases.v1.FollowUp.create_time:type_name -> google.protobuf.Timestamp
+	3,  // 13: circle15.cases.v1.OpenCaseRequest.case:type_name -> circle15.cases.v1.Case
+	0,  // 14: circle15.cases.v1.ListCasesRequest.stage:type_name -> circle15.cases.v1.CaseStage
+	3,  // 15: circle15.cases.v1.ListCasesResponse.cases:type_name -> circle15.cases.v1.Case
+	3,  // 16: circle15.cases.v1.UpdateCaseRequest.case:type_name -> circle15.cases.v1.Case
+	33, // 17: circle15.cases.v1.UpdateCaseRequest.update_mask:type_name -> google.protobuf.FieldMask
+	0,  // 18: circle15.cases.v1.AdvanceCaseRequest.stage:type_name -> circle15.cases.v1.CaseStage
+	4,  // 19: circle15.cases.v1.ListStageChangesResponse.stage_changes:type_name -> circle15.cases.v1.StageChange
+	5,  // 20: circle15.cases.v1.CreateCaseSessionRequest.session:type_name -> circle15.cases.v1.CaseSession
+	5,  // 21: circle15.cases.v1.ListCaseSessionsResponse.case_sessions:type_name -> circle15.cases.v1.CaseSession
+	5,  // 22: circle15.cases.v1.UpdateCaseSessionRequest.session:type_name -> circle15.cases.v1.CaseSession
+	33, // 23: circle15.cases.v1.UpdateCaseSessionRequest.update_mask:type_name -> google.protobuf.FieldMask
+	6,  // 24: circle15.cases.v1.CreateReferralRequest.referral:type_name -> circle15.cases.v1.Referral
+	6,  // 25: circle15.cases.v1.ListReferralsResponse.referrals:type_name -> circle15.cases.v1.Referral
+	1,  // 26: circle15.cases.v1.RecordReferralOutcomeRequest.state:type_name -> circle15.cases.v1.ReferralState
+	7,  // 27: circle15.cases.v1.CreateFollowUpRequest.follow_up:type_name -> circle15.cases.v1.FollowUp
+	7,  // 28: circle15.cases.v1.ListFollowUpsResponse.follow_ups:type_name -> circle15.cases.v1.FollowUp
+	8,  // 29: circle15.cases.v1.CasesService.OpenCase:input_type -> circle15.cases.v1.OpenCaseRequest
+	9,  // 30: circle15.cases.v1.CasesService.GetCase:input_type -> circle15.cases.v1.GetCaseRequest
+	10, // 31: circle15.cases.v1.CasesService.ListCases:input_type -> circle15.cases.v1.ListCasesRequest
+	12, // 32: circle15.cases.v1.CasesService.UpdateCase:input_type -> circle15.cases.v1.UpdateCaseRequest
+	13, // 33: circle15.cases.v1.CasesService.AdvanceCase:input_type -> circle15.cases.v1.AdvanceCaseRequest
+	14, // 34: circle15.cases.v1.CasesService.EvaluateCase:input_type -> circle15.cases.v1.EvaluateCaseRequest
+	15, // 35: circle15.cases.v1.CasesService.ReopenCase:input_type -> circle15.cases.v1.ReopenCaseRequest
+	16, // 36: circle15.cases.v1.CasesService.VoidCase:input_type -> circle15.cases.v1.VoidCaseRequest
+	17, // 37: circle15.cases.v1.CasesService.ListStageChanges:input_type -> circle15.cases.v1.ListStageChangesRequest
+	19, // 38: circle15.cases.v1.CasesService.CreateCaseSession:input_type -> circle15.cases.v1.CreateCaseSessionRequest
+	20, // 39: circle15.cases.v1.CasesService.GetCaseSession:input_type -> circle15.cases.v1.GetCaseSessionRequest
+	21, // 40: circle15.cases.v1.CasesService.ListCaseSessions:input_type -> circle15.cases.v1.ListCaseSessionsRequest
+	23, // 41: circle15.cases.v1.CasesService.UpdateCaseSession:input_type -> circle15.cases.v1.UpdateCaseSessionRequest
+	24, // 42: circle15.cases.v1.CasesService.VoidCaseSession:input_type -> circle15.cases.v1.VoidCaseSessionRequest
+	25, // 43: circle15.cases.v1.CasesService.CreateReferral:input_type -> circle15.cases.v1.CreateReferralRequest
+	26, // 44: circle15.cases.v1.CasesService.ListReferrals:input_type -> circle15.cases.v1.ListReferralsRequest
+	28, // 45: circle15.cases.v1.CasesService.RecordReferralOutcome:input_type -> circle15.cases.v1.RecordReferralOutcomeRequest
+	29, // 46: circle15.cases.v1.CasesService.CreateFollowUp:input_type -> circle15.cases.v1.CreateFollowUpRequest
+	30, // 47: circle15.cases.v1.CasesService.ListFollowUps:input_type -> circle15.cases.v1.ListFollowUpsRequest
+	3,  // 48: circle15.cases.v1.CasesService.OpenCase:output_type -> circle15.cases.v1.Case
+	3,  // 49: circle15.cases.v1.CasesService.GetCase:output_type -> circle15.cases.v1.Case
+	11, // 50: circle15.cases.v1.CasesService.ListCases:output_type -> circle15.cases.v1.ListCasesResponse
+	3,  // 51: circle15.cases.v1.CasesService.UpdateCase:output_type -> circle15.cases.v1.Case
+	3,  // 52: circle15.cases.v1.CasesService.AdvanceCase:output_type -> circle15.cases.v1.Case
+	3,  // 53: circle15.cases.v1.CasesService.EvaluateCase:output_type -> circle15.cases.v1.Case
+	3,  // 54: circle15.cases.v1.CasesService.ReopenCase:output_type -> circle15.cases.v1.Case
+	3,  // 55: circle15.cases.v1.CasesService.VoidCase:output_type -> circle15.cases.v1.Case
+	18, // 56: circle15.cases.v1.CasesService.ListStageChanges:output_type -> circle15.cases.v1.ListStageChangesResponse
+	5,  // 57: circle15.cases.v1.CasesService.CreateCaseSession:output_type -> circle15.cases.v1.CaseSession
+	5,  // 58: circle15.cases.v1.CasesService.GetCaseSession:output_type -> circle15.cases.v1.CaseSession
+	22, // 59: circle15.cases.v1.CasesService.ListCaseSessions:output_type -> circle15.cases.v1.ListCaseSessionsResponse
+	5,  // 60: circle15.cases.v1.CasesService.UpdateCaseSession:output_type -> circle15.cases.v1.CaseSession
+	5,  // 61: circle15.cases.v1.CasesService.VoidCaseSession:output_type -> circle15.cases.v1.CaseSession
+	6,  // 62: circle15.cases.v1.CasesService.CreateReferral:output_type -> circle15.cases.v1.Referral
+	27, // 63: circle15.cases.v1.CasesService.ListReferrals:output_type -> circle15.cases.v1.ListReferralsResponse
+	6,  // 64: circle15.cases.v1.CasesService.RecordReferralOutcome:output_type -> circle15.cases.v1.Referral
+	7,  // 65: circle15.cases.v1.CasesService.CreateFollowUp:output_type -> circle15.cases.v1.FollowUp
+	31, // 66: circle15.cases.v1.CasesService.ListFollowUps:output_type -> circle15.cases.v1.ListFollowUpsResponse
+	48, // [48:67] is the sub-list for method output_type
+	29, // [29:48] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_circle15_cases_v1_cases_proto_init() }
@@ -2791,7 +3058,7 @@ func file_circle15_cases_v1_cases_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_circle15_cases_v1_cases_proto_rawDesc), len(file_circle15_cases_v1_cases_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   27,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -31,7 +31,10 @@ const (
 	CasesService_VoidCase_FullMethodName              = "/circle15.cases.v1.CasesService/VoidCase"
 	CasesService_ListStageChanges_FullMethodName      = "/circle15.cases.v1.CasesService/ListStageChanges"
 	CasesService_CreateCaseSession_FullMethodName     = "/circle15.cases.v1.CasesService/CreateCaseSession"
+	CasesService_GetCaseSession_FullMethodName        = "/circle15.cases.v1.CasesService/GetCaseSession"
 	CasesService_ListCaseSessions_FullMethodName      = "/circle15.cases.v1.CasesService/ListCaseSessions"
+	CasesService_UpdateCaseSession_FullMethodName     = "/circle15.cases.v1.CasesService/UpdateCaseSession"
+	CasesService_VoidCaseSession_FullMethodName       = "/circle15.cases.v1.CasesService/VoidCaseSession"
 	CasesService_CreateReferral_FullMethodName        = "/circle15.cases.v1.CasesService/CreateReferral"
 	CasesService_ListReferrals_FullMethodName         = "/circle15.cases.v1.CasesService/ListReferrals"
 	CasesService_RecordReferralOutcome_FullMethodName = "/circle15.cases.v1.CasesService/RecordReferralOutcome"
@@ -88,10 +91,23 @@ type CasesServiceClient interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (closed or void case).
 	// Permission: caseSessions:create.
 	CreateCaseSession(ctx context.Context, in *CreateCaseSessionRequest, opts ...grpc.CallOption) (*CaseSession, error)
+	// Returns a session.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
+	// Permission: caseSessions:get.
+	GetCaseSession(ctx context.Context, in *GetCaseSessionRequest, opts ...grpc.CallOption) (*CaseSession, error)
 	// Lists them in the order of their ids.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: caseSessions:list.
 	ListCaseSessions(ctx context.Context, in *ListCaseSessionsRequest, opts ...grpc.CallOption) (*ListCaseSessionsResponse, error)
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. It corrects the record, also of a case
+	// that is closed; the figures follow it.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void, or of a void case), ETAG_MISMATCH.
+	// Permission: caseSessions:update.
+	UpdateCaseSession(ctx context.Context, in *UpdateCaseSessionRequest, opts ...grpc.CallOption) (*CaseSession, error)
+	// Takes back a session that was recorded by mistake, with its figures. It keeps its number, and so do the others.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void, or of a void case), ETAG_MISMATCH.
+	// Permission: caseSessions:void.
+	VoidCaseSession(ctx context.Context, in *VoidCaseSessionRequest, opts ...grpc.CallOption) (*CaseSession, error)
 	// Records a referral.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (closed or void case).
 	// Permission: referrals:create.
@@ -222,10 +238,40 @@ func (c *casesServiceClient) CreateCaseSession(ctx context.Context, in *CreateCa
 	return out, nil
 }
 
+func (c *casesServiceClient) GetCaseSession(ctx context.Context, in *GetCaseSessionRequest, opts ...grpc.CallOption) (*CaseSession, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CaseSession)
+	err := c.cc.Invoke(ctx, CasesService_GetCaseSession_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *casesServiceClient) ListCaseSessions(ctx context.Context, in *ListCaseSessionsRequest, opts ...grpc.CallOption) (*ListCaseSessionsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListCaseSessionsResponse)
 	err := c.cc.Invoke(ctx, CasesService_ListCaseSessions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *casesServiceClient) UpdateCaseSession(ctx context.Context, in *UpdateCaseSessionRequest, opts ...grpc.CallOption) (*CaseSession, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CaseSession)
+	err := c.cc.Invoke(ctx, CasesService_UpdateCaseSession_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *casesServiceClient) VoidCaseSession(ctx context.Context, in *VoidCaseSessionRequest, opts ...grpc.CallOption) (*CaseSession, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CaseSession)
+	err := c.cc.Invoke(ctx, CasesService_VoidCaseSession_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -331,10 +377,23 @@ type CasesServiceServer interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (closed or void case).
 	// Permission: caseSessions:create.
 	CreateCaseSession(context.Context, *CreateCaseSessionRequest) (*CaseSession, error)
+	// Returns a session.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
+	// Permission: caseSessions:get.
+	GetCaseSession(context.Context, *GetCaseSessionRequest) (*CaseSession, error)
 	// Lists them in the order of their ids.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: caseSessions:list.
 	ListCaseSessions(context.Context, *ListCaseSessionsRequest) (*ListCaseSessionsResponse, error)
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. It corrects the record, also of a case
+	// that is closed; the figures follow it.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void, or of a void case), ETAG_MISMATCH.
+	// Permission: caseSessions:update.
+	UpdateCaseSession(context.Context, *UpdateCaseSessionRequest) (*CaseSession, error)
+	// Takes back a session that was recorded by mistake, with its figures. It keeps its number, and so do the others.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void, or of a void case), ETAG_MISMATCH.
+	// Permission: caseSessions:void.
+	VoidCaseSession(context.Context, *VoidCaseSessionRequest) (*CaseSession, error)
 	// Records a referral.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (closed or void case).
 	// Permission: referrals:create.
@@ -395,8 +454,17 @@ func (UnimplementedCasesServiceServer) ListStageChanges(context.Context, *ListSt
 func (UnimplementedCasesServiceServer) CreateCaseSession(context.Context, *CreateCaseSessionRequest) (*CaseSession, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateCaseSession not implemented")
 }
+func (UnimplementedCasesServiceServer) GetCaseSession(context.Context, *GetCaseSessionRequest) (*CaseSession, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetCaseSession not implemented")
+}
 func (UnimplementedCasesServiceServer) ListCaseSessions(context.Context, *ListCaseSessionsRequest) (*ListCaseSessionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListCaseSessions not implemented")
+}
+func (UnimplementedCasesServiceServer) UpdateCaseSession(context.Context, *UpdateCaseSessionRequest) (*CaseSession, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateCaseSession not implemented")
+}
+func (UnimplementedCasesServiceServer) VoidCaseSession(context.Context, *VoidCaseSessionRequest) (*CaseSession, error) {
+	return nil, status.Error(codes.Unimplemented, "method VoidCaseSession not implemented")
 }
 func (UnimplementedCasesServiceServer) CreateReferral(context.Context, *CreateReferralRequest) (*Referral, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateReferral not implemented")
@@ -614,6 +682,24 @@ func _CasesService_CreateCaseSession_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CasesService_GetCaseSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetCaseSessionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CasesServiceServer).GetCaseSession(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CasesService_GetCaseSession_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CasesServiceServer).GetCaseSession(ctx, req.(*GetCaseSessionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CasesService_ListCaseSessions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListCaseSessionsRequest)
 	if err := dec(in); err != nil {
@@ -628,6 +714,42 @@ func _CasesService_ListCaseSessions_Handler(srv interface{}, ctx context.Context
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(CasesServiceServer).ListCaseSessions(ctx, req.(*ListCaseSessionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CasesService_UpdateCaseSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateCaseSessionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CasesServiceServer).UpdateCaseSession(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CasesService_UpdateCaseSession_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CasesServiceServer).UpdateCaseSession(ctx, req.(*UpdateCaseSessionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CasesService_VoidCaseSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VoidCaseSessionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CasesServiceServer).VoidCaseSession(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CasesService_VoidCaseSession_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CasesServiceServer).VoidCaseSession(ctx, req.(*VoidCaseSessionRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -770,8 +892,20 @@ var CasesService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _CasesService_CreateCaseSession_Handler,
 		},
 		{
+			MethodName: "GetCaseSession",
+			Handler:    _CasesService_GetCaseSession_Handler,
+		},
+		{
 			MethodName: "ListCaseSessions",
 			Handler:    _CasesService_ListCaseSessions_Handler,
+		},
+		{
+			MethodName: "UpdateCaseSession",
+			Handler:    _CasesService_UpdateCaseSession_Handler,
+		},
+		{
+			MethodName: "VoidCaseSession",
+			Handler:    _CasesService_VoidCaseSession_Handler,
 		},
 		{
 			MethodName: "CreateReferral",
