@@ -25,8 +25,8 @@ var standardRoles = []struct {
 		{LevelTenant, "volunteers", []string{"get", "list", "create", "update", "void"}},
 		{LevelTenant, "cases", []string{"get", "list", "create", "update", "advance", "evaluate", "reopen", "void"}},
 		{LevelTenant, "caseSessions", []string{"get", "list", "create", "update", "void"}},
-		{LevelTenant, "referrals", []string{"list", "create", "update"}},
-		{LevelTenant, "followUps", add},
+		{LevelTenant, "referrals", []string{"get", "list", "create", "update", "void"}},
+		{LevelTenant, "followUps", []string{"get", "list", "create", "update", "void"}},
 		{LevelTenant, "visits", []string{"get", "list", "plan", "record", "update", "complete", "cancel", "void", "sync"}},
 		{LevelTenant, "activities", []string{"get", "list", "create", "update", "hold", "cancel", "void"}},
 		{LevelTenant, "groups", []string{"get", "list", "create", "update", "advance", "void"}},
@@ -95,7 +95,6 @@ type allowance struct {
 var (
 	read    = []string{"get", "list"}
 	write   = []string{"get", "list", "create", "update"}
-	add     = []string{"list", "create"}
 	void    = []string{"void"}
 	summary = []string{"summary"}
 )
@@ -118,8 +117,10 @@ func workOfAStation(voiding Level) []allowance {
 		{voiding, "cases", void},
 		{LevelStation, "caseSessions", write},
 		{voiding, "caseSessions", void},
-		{LevelStation, "referrals", []string{"list", "create", "update"}},
-		{LevelStation, "followUps", add},
+		{LevelStation, "referrals", write},
+		{voiding, "referrals", void},
+		{LevelStation, "followUps", write},
+		{voiding, "followUps", void},
 		{LevelStation, "visits", []string{"get", "list", "plan", "record", "update", "complete", "cancel", "sync"}},
 		{voiding, "visits", void},
 		{LevelStation, "activities", []string{"get", "list", "create", "update", "hold", "cancel"}},

@@ -59,9 +59,9 @@ func recount(ctx context.Context, tx *tenantdb.Tx, sourceType string, source uui
 	return facts.Append(ctx, tx, now...)
 }
 
-// recountGroup corrects the facts of a group whose worker or domain changed; its sessions count for its domain.
+// recountGroup corrects the facts of a group whose opening, worker or domain changed; its sessions count for its domain.
 func recountGroup(ctx context.Context, tx *tenantdb.Tx, was, now groupRow) error {
-	if was.StaffID != now.StaffID || was.Domain != now.Domain {
+	if !was.Opened.Equal(now.Opened) || was.StaffID != now.StaffID || was.Domain != now.Domain {
 		if err := recount(ctx, tx, facts.SourceGroups, now.ID, now.fact()); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -42,6 +43,9 @@ func (s *Service) CreateGroup(ctx context.Context, req *activitiesv1.CreateGroup
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*activitiesv1.Group, error) {
 		station, err := refs.Station(ctx, tx, "group.stationId", in.GetStationId())
 		if err != nil {
+			return nil, err
+		}
+		if err := refs.SinceOpened(ctx, tx, "group.openedDate", station, opened); err != nil {
 			return nil, err
 		}
 		worker, err := refs.StaffOn(ctx, tx, "group.staffId", in.GetStaffId(), station, opened)
@@ -100,7 +104,8 @@ func (s *Service) ListGroups(ctx context.Context, req *activitiesv1.ListGroupsRe
 	return &activitiesv1.ListGroupsResponse{Groups: messages, NextPageToken: next}, nil
 }
 
-// UpdateGroup changes what the mask names, in whatever stage. The figures follow another worker or domain.
+// UpdateGroup changes what the mask names, in whatever stage. The figures follow another day of the opening,
+// worker or domain.
 func (s *Service) UpdateGroup(ctx context.Context, req *activitiesv1.UpdateGroupRequest) (*activitiesv1.Group, error) {
 	id, err := ids.Parse("group.id", req.GetGroup().GetId())
 	if err != nil {
@@ -151,10 +156,36 @@ func (g groupRow) changed(ctx context.Context, tx *tenantdb.Tx, merged *activiti
 			return now, err
 		}
 	}
+	if merged.GetOpenedDate() != civildate.Format(g.Opened) {
+		if now.Opened, err = correctedOpening(ctx, tx, now, merged.GetOpenedDate()); err != nil {
+			return now, err
+		}
+	}
 	if !slices.Equal(merged.GetMemberIds(), ids.Strings(g.MemberIDs)) {
 		now.MemberIDs, err = refs.Residents(ctx, tx, "group.memberIds", merged.GetMemberIds(), g.StationID)
 	}
 	return now, err
+}
+
+// correctedOpening reads another day of the opening: one not after the first session or the end, on which the station was
+// open and the worker served.
+func correctedOpening(ctx context.Context, tx *tenantdb.Tx, g groupRow, text string) (time.Time, error) {
+	opened, err := civildate.ParsePast("group.openedDate", text)
+	if err != nil {
+		return opened, err
+	}
+	held, err := sessionDays(ctx, tx, g.ID)
+	if err != nil {
+		return opened, err
+	}
+	if err := g.mayOpen(opened, held.First); err != nil {
+		return opened, err
+	}
+	if err := refs.SinceOpened(ctx, tx, "group.openedDate", g.StationID, opened); err != nil {
+		return opened, err
+	}
+	_, err = refs.StaffOn(ctx, tx, "group.staffId", g.StaffID.String(), g.StationID, opened)
+	return opened, err
 }
 
 // VoidGroup takes a group back, and its figures with those of its sessions.
@@ -202,11 +233,11 @@ func (s *Service) AdvanceGroup(ctx context.Context, req *activitiesv1.AdvanceGro
 		if err := etag.Match(ctx, "etag", req.GetEtag(), row.Revision); err != nil {
 			return nil, err
 		}
-		last, err := lastSession(ctx, tx, id)
+		sessions, err := sessionDays(ctx, tx, id)
 		if err != nil {
 			return nil, err
 		}
-		if row.progress, err = row.advance(stageFromProto[req.GetStage()], ended, last); err != nil {
+		if row.progress, err = row.advance(stageFromProto[req.GetStage()], ended, sessions.Last); err != nil {
 			return nil, err
 		}
 		if row, err = row.update(ctx, tx); err != nil {

@@ -49,7 +49,7 @@ var (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING ` + groupColumns)
 
 	updateGroup = tenantdb.SQL(`UPDATE {tenant}.groups AS g SET staff_id = $2, display_name = $3, domain = $4, purpose = $5,
-			stage = $6, ended_date = $7, void_reason = $8, member_ids = $9, revision = g.revision + 1, update_time = now()
+			stage = $6, ended_date = $7, void_reason = $8, member_ids = $9, opened_date = $10, revision = g.revision + 1, update_time = now()
 		WHERE g.id = $1 RETURNING ` + groupColumns)
 )
 
@@ -70,7 +70,7 @@ func (g groupRow) insert(ctx context.Context, tx *tenantdb.Tx, by string) (group
 // update stores a changed group as its next revision.
 func (g groupRow) update(ctx context.Context, tx *tenantdb.Tx) (groupRow, error) {
 	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[groupRow], updateGroup, g.ID, g.StaffID, g.DisplayName, g.Domain, g.Purpose,
-		string(g.Stage), g.Ended, g.VoidReason, g.MemberIDs)
+		string(g.Stage), g.Ended, g.VoidReason, g.MemberIDs, g.Opened)
 }
 
 var stageToProto = map[stage]activitiesv1.GroupStage{

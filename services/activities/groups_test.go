@@ -225,11 +225,11 @@ func TestAGroupThatBreaksARuleIsRefusedByField(t *testing.T) {
 		mask   []string
 		field  string
 	}{
-		"the day of the opening stays": {change: &activitiesv1.Group{OpenedDate: "2021-07-02"}, field: "group.openedDate"},
-		"a name is required":           {mask: []string{"display_name"}, field: "group.displayName"},
-		"members are the station's":    {change: &activitiesv1.Group{MemberIds: []string{c.West.Elder}}, field: "group.memberIds[0]"},
-		"so is the worker":             {change: &activitiesv1.Group{StaffId: c.West.Worker}, field: "group.staffId"},
-		"the domain is known":          {change: &activitiesv1.Group{Domain: "sports"}, field: "group.domain"},
+		"opened before the station": {change: &activitiesv1.Group{OpenedDate: "2021-04-30"}, field: "group.openedDate"},
+		"a name is required":        {mask: []string{"display_name"}, field: "group.displayName"},
+		"members are the station's": {change: &activitiesv1.Group{MemberIds: []string{c.West.Elder}}, field: "group.memberIds[0]"},
+		"so is the worker":          {change: &activitiesv1.Group{StaffId: c.West.Worker}, field: "group.staffId"},
+		"the domain is known":       {change: &activitiesv1.Group{Domain: "sports"}, field: "group.domain"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := &activitiesv1.UpdateGroupRequest{Group: &activitiesv1.Group{}}
@@ -307,4 +307,42 @@ func TestAGroupOutsideTheScopeIsNotFoundNorAreItsSessions(t *testing.T) {
 	if err != nil || len(list.GetGroups()) != 0 {
 		t.Errorf("ended groups: %v, %v", list, err)
 	}
+}
+
+func TestTheOpeningOfAGroupIsCorrectedWithItsFigures(t *testing.T) {
+	c := newCity(t)
+	g := c.open(t, c.elders())
+	held := c.meet(t, g.GetId(), c.session()) // on 2021-07-10
+	update := func(day string) (*activitiesv1.Group, error) {
+		return c.UpdateGroup(c.bureau, &activitiesv1.UpdateGroupRequest{
+			Group: &activitiesv1.Group{Id: g.GetId(), OpenedDate: day}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"opened_date"}},
+		})
+	}
+	for _, day := range []string{"2021-04-30", "2021-07-11", tomorrow(), "2021-02-30", ""} {
+		_, err := update(day)
+		wantField(t, err, "group.openedDate")
+	}
+	if got, err := update("2021-07-10"); err != nil || got.GetOpenedDate() != "2021-07-10" {
+		t.Errorf("opened %v, error %v", got, err)
+	}
+	facts := c.Facts(t, "groups", g.GetId())
+	if len(facts) != 3 || facts[1].Date != "2021-07-01" || facts[1].Amount != -1 || facts[2].Date != "2021-07-10" {
+		t.Errorf("counted as %v", facts)
+	}
+	if _, err := c.void(held); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := update("2021-07-20"); err != nil {
+		t.Errorf("a void session holds the opening back: %v", err)
+	}
+	for _, stage := range []activitiesv1.GroupStage{formation, transition, maturity} {
+		if _, err := c.advance(g.GetId(), stage, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.advance(g.GetId(), ending, "2021-08-01"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := update("2021-08-02")
+	wantField(t, err, "group.openedDate")
 }

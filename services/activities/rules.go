@@ -109,6 +109,18 @@ func (p progress) advance(to stage, ended, lastSession *time.Time) (progress, er
 	return p, nil
 }
 
+// mayOpen says whether the group can have been opened on the day, given the day of its first session (nil: it had none).
+// The field is that of UpdateGroupRequest.
+func (p progress) mayOpen(day time.Time, firstSession *time.Time) error {
+	switch {
+	case firstSession != nil && day.After(*firstSession):
+		return apierr.InvalidField("group.openedDate", "must not be after the first session, on %s", civildate.Format(*firstSession))
+	case p.Ended != nil && day.After(*p.Ended):
+		return apierr.InvalidField("group.openedDate", "must not be after the group ended, on %s", civildate.Format(*p.Ended))
+	}
+	return nil
+}
+
 // takeBack makes the group void, for good. Errors: Conflict where it is.
 func (p progress) takeBack(reason string) (progress, error) {
 	if err := p.notVoid(); err != nil {

@@ -64,8 +64,8 @@ var (
 		SELECT $1::uuid, unnest($2::uuid[]) ON CONFLICT DO NOTHING`)
 	dropAttendances = tenantdb.SQL(`DELETE FROM {tenant}.group_attendances WHERE session_id = $1 AND resident_id <> ALL($2::uuid[])`)
 
-	groupSessions   = tenantdb.SQL(`SELECT s.id FROM {tenant}.group_sessions s WHERE s.group_id = $1`)
-	lastSessionDate = tenantdb.SQL(`SELECT max(s.session_date) FROM {tenant}.group_sessions s
+	groupSessions = tenantdb.SQL(`SELECT s.id FROM {tenant}.group_sessions s WHERE s.group_id = $1`)
+	sessionPeriod = tenantdb.SQL(`SELECT min(s.session_date), max(s.session_date) FROM {tenant}.group_sessions s
 		WHERE s.group_id = $1 AND s.void_reason = ''`)
 
 	findAttendees = tenantdb.SQL(`SELECT r.id, r.household_id FROM {tenant}.residents r WHERE r.id = ANY($1) AND r.station_id = $2`)
@@ -109,9 +109,11 @@ func sessionIDs(ctx context.Context, tx *tenantdb.Tx, group uuid.UUID) ([]uuid.U
 	return tenantdb.All(ctx, tx, pgx.RowTo[uuid.UUID], groupSessions, group)
 }
 
-// lastSession is the day of the last session of a group, nil before the first.
-func lastSession(ctx context.Context, tx *tenantdb.Tx, group uuid.UUID) (*time.Time, error) {
-	return tenantdb.One(ctx, tx, pgx.RowTo[*time.Time], lastSessionDate, group)
+// days are the first and the last day of a group's sessions, nil where it had none.
+type days struct{ First, Last *time.Time }
+
+func sessionDays(ctx context.Context, tx *tenantdb.Tx, group uuid.UUID) (days, error) {
+	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[days], sessionPeriod, group)
 }
 
 func (s sessionRow) cursor() string { return s.ID.String() }

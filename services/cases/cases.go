@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -45,6 +46,9 @@ func (s *Service) OpenCase(ctx context.Context, req *casesv1.OpenCaseRequest) (*
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*casesv1.Case, error) {
 		client, err := refs.Resident(ctx, tx, "case.residentId", in.GetResidentId())
 		if err != nil {
+			return nil, err
+		}
+		if err := refs.SinceOpened(ctx, tx, "case.openedDate", client.StationID, opened); err != nil {
 			return nil, err
 		}
 		worker, err := refs.StaffOn(ctx, tx, "case.staffId", in.GetStaffId(), client.StationID, opened)
@@ -118,7 +122,7 @@ func filterOf(req *casesv1.ListCasesRequest) (caseFilter, error) {
 	return f, err
 }
 
-// UpdateCase changes what the mask names. Another worker or domain moves the figures, too.
+// UpdateCase changes what the mask names. Another day of the opening, worker or domain moves the figures, too.
 func (s *Service) UpdateCase(ctx context.Context, req *casesv1.UpdateCaseRequest) (*casesv1.Case, error) {
 	id, err := ids.Parse("case.id", req.GetCase().GetId())
 	if err != nil {
@@ -178,8 +182,34 @@ func changed(ctx context.Context, tx *tenantdb.Tx, was caseRow, merged *casesv1.
 			return now, err
 		}
 	}
+	if merged.GetOpenedDate() != civildate.Format(was.Opened) {
+		if now.Opened, err = correctedOpening(ctx, tx, now, merged.GetOpenedDate()); err != nil {
+			return now, err
+		}
+	}
 	now.NeedIDs, err = resolveNeeds(ctx, tx, merged.GetNeedIds(), was.NeedIDs, was.HouseholdID)
 	return now, err
+}
+
+// correctedOpening reads another day of the opening: one before everything that happened to the case, on which the station
+// was open and the worker served.
+func correctedOpening(ctx context.Context, tx *tenantdb.Tx, c caseRow, text string) (time.Time, error) {
+	opened, err := civildate.ParsePast("case.openedDate", text)
+	if err != nil {
+		return opened, err
+	}
+	first, err := tenantdb.One(ctx, tx, pgx.RowTo[*time.Time], firstDay, c.ID)
+	if err != nil {
+		return opened, err
+	}
+	if first != nil && opened.After(*first) {
+		return opened, apierr.InvalidField("case.openedDate", "must not be after what happened first, on %s", civildate.Format(*first))
+	}
+	if err := refs.SinceOpened(ctx, tx, "case.openedDate", c.StationID, opened); err != nil {
+		return opened, err
+	}
+	_, err = refs.StaffOn(ctx, tx, "case.staffId", c.StaffID.String(), c.StationID, opened)
+	return opened, err
 }
 
 // resolveNeeds resolves the needs of a case, sorted: those that it does not have yet must be needs of the household.

@@ -63,11 +63,19 @@ var (
 
 	updateCase = tenantdb.SQL(`UPDATE {tenant}.cases AS c SET staff_id = $2, domain = $3, title = $4, presenting_problem = $5,
 			stage = $6, assessment = $7, goals = $8, plan = $9, evaluation_summary = $10, reflection = $11, goal_attainment = $12,
-			evaluated_date = $13, closed_date = $14, closure_reason = $15, void_reason = $16,
+			evaluated_date = $13, closed_date = $14, closure_reason = $15, void_reason = $16, opened_date = $17,
 			revision = c.revision + 1, update_time = now()
 		WHERE c.id = $1 RETURNING ` + caseColumns)
 
 	findCase = tenantdb.SQL(`SELECT c.id FROM {tenant}.cases c WHERE ` + caseInScope)
+
+	// firstDay is the day of the first change of stage or work of the case $1; NULL before any.
+	firstDay = tenantdb.SQL(`SELECT min(d.day) FROM (
+			SELECT s.change_date AS day FROM {tenant}.case_stage_changes s WHERE s.case_id = $1
+			UNION ALL SELECT s.session_date FROM {tenant}.case_sessions s WHERE s.case_id = $1 AND s.void_reason = ''
+			UNION ALL SELECT r.referral_date FROM {tenant}.referrals r WHERE r.case_id = $1 AND r.state <> 'VOID'
+			UNION ALL SELECT f.follow_up_date FROM {tenant}.case_follow_ups f WHERE f.case_id = $1 AND f.void_reason = ''
+		) d`)
 
 	householdNeeds = tenantdb.SQL(`SELECT id FROM {tenant}.needs WHERE id = ANY($1) AND household_id = $2 AND state <> 'VOID'`)
 	addNeeds       = tenantdb.SQL(`INSERT INTO {tenant}.case_needs (case_id, need_id) SELECT $1::uuid, unnest($2::uuid[])
@@ -121,7 +129,7 @@ func insert(ctx context.Context, tx *tenantdb.Tx, c caseRow, by string) (caseRow
 func update(ctx context.Context, tx *tenantdb.Tx, c caseRow) (caseRow, error) {
 	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[caseRow], updateCase, c.ID, c.StaffID, c.Domain, c.Title, c.PresentingProblem,
 		string(c.Stage), c.Assessment, c.Goals, c.Plan, c.Summary, c.Reflection, c.GoalAttainment, c.Evaluated, c.Closed,
-		c.ClosureReason, c.VoidReason)
+		c.ClosureReason, c.VoidReason, c.Opened)
 }
 
 // setNeeds makes the needs those of the case.

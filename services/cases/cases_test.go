@@ -193,7 +193,7 @@ func TestAnUpdateThatBreaksARuleChangesNothing(t *testing.T) {
 		"an emptied plan":        {&casesv1.Case{Plan: " "}, []string{"plan"}, apierr.Invalid, "case.plan"},
 		"an emptied title":       {&casesv1.Case{}, []string{"title"}, apierr.Invalid, "case.title"},
 		"another client":         {&casesv1.Case{ResidentId: s.East.Elder}, []string{"resident_id"}, apierr.Invalid, "case.residentId"},
-		"another opening":        {&casesv1.Case{OpenedDate: "2021-06-02"}, []string{"opened_date"}, apierr.Invalid, "case.openedDate"},
+		"an opening to come":     {&casesv1.Case{OpenedDate: "2999-01-01"}, []string{"opened_date"}, apierr.Invalid, "case.openedDate"},
 		"a field that is none":   {&casesv1.Case{}, []string{"colour"}, apierr.Invalid, "updateMask"},
 		"a foreign need":         {&casesv1.Case{NeedIds: []string{s.West.Need}}, []string{"need_ids"}, apierr.Invalid, "case.needIds[0]"},
 		"a foreign worker":       {&casesv1.Case{StaffId: s.West.Worker}, []string{"staff_id"}, apierr.Invalid, "case.staffId"},

@@ -77,6 +77,29 @@ func correct[R correctable[M], M proto.Message](ctx context.Context, s *Service,
 	})
 }
 
+// getRequest is a request for one record of what belongs to a case.
+type getRequest interface {
+	GetCaseId() string
+	GetId() string
+}
+
+// getOf answers with one record of what belongs to a case, in one statement.
+func getOf[R belonging[M], M any](ctx context.Context, s *Service, req getRequest, get *tenantdb.Stmt, what string) (none M, err error) {
+	of, err := ids.Parse("caseId", req.GetCaseId())
+	if err != nil {
+		return none, err
+	}
+	id, err := ids.Parse("id", req.GetId())
+	if err != nil {
+		return none, err
+	}
+	row, err := read[R](ctx, s.db, get, what, of, id)
+	if err != nil {
+		return none, err
+	}
+	return row.toProto(), nil
+}
+
 // read reads a row of what belongs to a case of the data scope by the statement get, as correct does; NotFound without.
 func read[R any](ctx context.Context, q tenantdb.Querier, get *tenantdb.Stmt, what string, of, id uuid.UUID) (R, error) {
 	scope := authz.ScopeFrom(ctx)

@@ -31,9 +31,9 @@ func (s sessionRow) counts(b sessionRow) bool {
 	return s.SessionDate.Equal(b.SessionDate) && s.StaffID == b.StaffID && s.PersonsServed == b.PersonsServed
 }
 
-// moveFigures corrects the facts of a case whose worker or domain changed; its sessions count for its domain.
+// moveFigures corrects the facts of a case whose opening, worker or domain changed; its sessions count for its domain.
 func moveFigures(ctx context.Context, tx *tenantdb.Tx, was, now caseRow) error {
-	if was.StaffID != now.StaffID || was.Domain != now.Domain {
+	if !was.Opened.Equal(now.Opened) || was.StaffID != now.StaffID || was.Domain != now.Domain {
 		if err := facts.Reverse(ctx, tx, facts.SourceCases, now.ID); err != nil {
 			return err
 		}

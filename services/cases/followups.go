@@ -11,6 +11,7 @@ import (
 	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/ids"
+	"circle15.dev/internal/patch"
 	"circle15.dev/internal/tenantdb"
 	"circle15.dev/services/internal/refs"
 )
@@ -34,25 +35,30 @@ func (s *Service) CreateFollowUp(ctx context.Context, req *casesv1.CreateFollowU
 		if err := of.takesFollowUp(); err != nil {
 			return nil, err
 		}
-		if err := of.sinceOpened("followUp.followUpDate", on); err != nil {
-			return nil, err
-		}
-		worker, err := refs.StaffOn(ctx, tx, "followUp.staffId", in.GetStaffId(), of.StationID, on)
-		if err != nil {
-			return nil, err
-		}
-		if err := checkVisit(ctx, tx, visit, of.HouseholdID); err != nil {
-			return nil, err
-		}
-		row, err := insertNewFollowUp(ctx, tx, followUpRow{
-			ID: id, StationID: of.StationID, CaseID: of.ID, StaffID: worker, VisitID: visit, FollowUpDate: on, Finding: in.GetFinding(),
+		row, err := followUpRow{
+			ID: id, StationID: of.StationID, CaseID: of.ID, VisitID: visit, FollowUpDate: on, Finding: in.GetFinding(),
 			NextSteps: in.GetNextSteps(),
-		}, by)
+		}.checked(ctx, tx, of, in.GetStaffId())
 		if err != nil {
+			return nil, err
+		}
+		if row, err = insertNewFollowUp(ctx, tx, row, by); err != nil {
 			return nil, err
 		}
 		return row.toProto(), nil
 	})
+}
+
+// checked is the follow-up by the worker, with its day, its worker and its visit checked.
+func (f followUpRow) checked(ctx context.Context, tx *tenantdb.Tx, of lockedCase, worker string) (followUpRow, error) {
+	if err := of.sinceOpened("followUp.followUpDate", f.FollowUpDate); err != nil {
+		return f, err
+	}
+	var err error
+	if f.StaffID, err = refs.StaffOn(ctx, tx, "followUp.staffId", worker, of.StationID, f.FollowUpDate); err != nil {
+		return f, err
+	}
+	return f, checkVisit(ctx, tx, f.VisitID, of.HouseholdID)
 }
 
 // checkVisit resolves the visit, where one is named, at which the follow-up took place.
@@ -65,6 +71,56 @@ func checkVisit(ctx context.Context, tx *tenantdb.Tx, visit *uuid.UUID, househol
 		return apierr.InvalidField("followUp.visitId", "must name a completed visit to the client's household")
 	}
 	return err
+}
+
+// GetFollowUp returns a follow-up of a case.
+func (s *Service) GetFollowUp(ctx context.Context, req *casesv1.GetFollowUpRequest) (*casesv1.FollowUp, error) {
+	return getOf[followUpRow](ctx, s, req, getFollowUp, "follow-up")
+}
+
+// UpdateFollowUp corrects what the mask names, in whatever stage the case is.
+func (s *Service) UpdateFollowUp(ctx context.Context, req *casesv1.UpdateFollowUpRequest) (*casesv1.FollowUp, error) {
+	in := req.GetFollowUp()
+	at := target{"follow-up", "followUp.id", in.GetId(), "followUp.etag", in.GetEtag()}
+	return correct(ctx, s, req, at, getFollowUp, func(ctx context.Context, tx *tenantdb.Tx, of lockedCase, was followUpRow) (followUpRow, error) {
+		merged := was.toProto()
+		if err := patch.Apply("followUp", merged, in, req.GetUpdateMask()); err != nil {
+			return was, err
+		}
+		now, err := was.changed(ctx, tx, of, merged)
+		if err != nil {
+			return was, err
+		}
+		return now.update(ctx, tx)
+	})
+}
+
+// changed is the follow-up with the client's fields of merged, checked. The day, the worker and the visit are checked
+// together, where one of them changes.
+func (f followUpRow) changed(ctx context.Context, tx *tenantdb.Tx, of lockedCase, merged *casesv1.FollowUp) (followUpRow, error) {
+	now := f
+	now.Finding, now.NextSteps = merged.GetFinding(), merged.GetNextSteps()
+	was := f.toProto()
+	if merged.GetFollowUpDate() == was.GetFollowUpDate() && merged.GetStaffId() == was.GetStaffId() && merged.GetVisitId() == was.GetVisitId() {
+		return now, nil
+	}
+	var err error
+	if now.FollowUpDate, err = civildate.ParsePast("followUp.followUpDate", merged.GetFollowUpDate()); err != nil {
+		return now, err
+	}
+	if now.VisitID, err = ids.ParseOptional("followUp.visitId", merged.GetVisitId()); err != nil {
+		return now, err
+	}
+	return now.checked(ctx, tx, of, merged.GetStaffId())
+}
+
+// VoidFollowUp takes a follow-up back.
+func (s *Service) VoidFollowUp(ctx context.Context, req *casesv1.VoidFollowUpRequest) (*casesv1.FollowUp, error) {
+	at := target{"follow-up", "id", req.GetId(), "etag", req.GetEtag()}
+	return correct(ctx, s, req, at, getFollowUp, func(ctx context.Context, tx *tenantdb.Tx, _ lockedCase, was followUpRow) (followUpRow, error) {
+		was.VoidReason = req.GetReason()
+		return was.update(ctx, tx)
+	})
 }
 
 // ListFollowUps lists the follow-ups of a case, ordered by id.

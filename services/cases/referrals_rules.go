@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/civildate"
 )
 
 // referralState is where a referral stands, as stored.
@@ -14,6 +15,7 @@ const (
 	accepted          referralState = "ACCEPTED"
 	declined          referralState = "DECLINED"
 	completedReferral referralState = "COMPLETED"
+	voidReferral      referralState = "VOID" // taken back
 )
 
 // answer is what an outside body said to a referral, and what it is worth.
@@ -29,7 +31,7 @@ type answer struct {
 // for a value that a declined referral cannot have.
 func (a answer) settle(next answer, first time.Time) (answer, error) {
 	switch {
-	case next.State == sent:
+	case next.State == sent, next.State == voidReferral:
 		return a, apierr.InvalidField("state", "must be ACCEPTED, DECLINED or COMPLETED")
 	case a.State == declined, a.State == completedReferral, a.State == next.State:
 		return a, apierr.New(apierr.Conflict, "the referral is already %s", a.State)
@@ -40,4 +42,12 @@ func (a answer) settle(next answer, first time.Time) (answer, error) {
 		return a, err
 	}
 	return next, nil
+}
+
+// notAfterAnswer refuses a day of the referral after that of its answer, if there is one.
+func (a answer) notAfterAnswer(field string, day time.Time) error {
+	if a.OutcomeDate != nil && day.After(*a.OutcomeDate) {
+		return apierr.InvalidField(field, "must not be after the answer on %s", civildate.Format(*a.OutcomeDate))
+	}
+	return nil
 }

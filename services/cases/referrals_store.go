@@ -9,7 +9,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	casesv1 "circle15.dev/api/cases/v1"
-	"circle15.dev/internal/authz"
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/etag"
 	"circle15.dev/internal/tenantdb"
@@ -22,12 +21,11 @@ type referralRow struct {
 	Organization, Reason           string
 	ReferralDate                   time.Time
 	answer
-	Revision               int32
-	CreateTime, UpdateTime time.Time
+	history
 }
 
 const referralColumns = `r.id, r.station_id, r.case_id, r.staff_id, r.organization, r.reason, r.referral_date, r.state, r.outcome,
-	r.outcome_date, r.linked_value_fen, r.revision, r.create_time, r.update_time`
+	r.outcome_date, r.linked_value_fen, r.void_reason, r.revision, r.create_time, r.update_time`
 
 var (
 	insertReferral = tenantdb.SQL(`INSERT INTO {tenant}.referrals AS r (id, station_id, case_id, staff_id, organization, reason,
@@ -38,10 +36,11 @@ var (
 		WHERE c.id = $1 AND ($2::uuid[] IS NULL OR c.station_id = ANY($2)) AND ($3::text IS NULL OR r.created_by = $3)
 			AND r.id > $4 ORDER BY r.id LIMIT $5`)
 
-	getReferral = tenantdb.SQL(`SELECT ` + referralColumns + ` FROM {tenant}.referrals r
-		WHERE r.case_id = $1 AND r.id = $2 AND ($3::text IS NULL OR r.created_by = $3)`)
+	getReferral = tenantdb.SQL(`SELECT ` + referralColumns + ` FROM {tenant}.cases c JOIN {tenant}.referrals r ON r.case_id = c.id
+		WHERE c.id = $1 AND ($2::uuid[] IS NULL OR c.station_id = ANY($2)) AND ($3::text IS NULL OR r.created_by = $3) AND r.id = $4`)
 
-	updateAnswer = tenantdb.SQL(`UPDATE {tenant}.referrals AS r SET state = $2, outcome = $3, outcome_date = $4, linked_value_fen = $5,
+	updateReferral = tenantdb.SQL(`UPDATE {tenant}.referrals AS r SET staff_id = $2, organization = $3, reason = $4,
+			referral_date = $5, state = $6, outcome = $7, outcome_date = $8, linked_value_fen = $9, void_reason = $10,
 			revision = r.revision + 1, update_time = now()
 		WHERE r.id = $1 RETURNING ` + referralColumns)
 )
@@ -51,15 +50,10 @@ func insertNewReferral(ctx context.Context, tx *tenantdb.Tx, r referralRow, by s
 		r.Organization, r.Reason, r.ReferralDate, by)
 }
 
-// readReferral reads a referral of a case that is in scope and locked; NotFound without.
-func readReferral(ctx context.Context, tx *tenantdb.Tx, of, id uuid.UUID) (referralRow, error) {
-	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[referralRow], getReferral, of, id, authz.ScopeFrom(ctx).Owner())
-	return row, tenantdb.OrMissing(err, "referral", id)
-}
-
-func storeAnswer(ctx context.Context, tx *tenantdb.Tx, id uuid.UUID, a answer) (referralRow, error) {
-	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[referralRow], updateAnswer, id, string(a.State), a.Outcome, a.OutcomeDate,
-		a.LinkedValueFen)
+// update stores a changed referral as its next revision.
+func (r referralRow) update(ctx context.Context, tx *tenantdb.Tx) (referralRow, error) {
+	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[referralRow], updateReferral, r.ID, r.StaffID, r.Organization, r.Reason,
+		r.ReferralDate, string(r.State), r.Outcome, r.OutcomeDate, r.LinkedValueFen, r.VoidReason)
 }
 
 var referralStateToProto = map[referralState]casesv1.ReferralState{
@@ -67,6 +61,7 @@ var referralStateToProto = map[referralState]casesv1.ReferralState{
 	accepted:          casesv1.ReferralState_REFERRAL_STATE_ACCEPTED,
 	declined:          casesv1.ReferralState_REFERRAL_STATE_DECLINED,
 	completedReferral: casesv1.ReferralState_REFERRAL_STATE_COMPLETED,
+	voidReferral:      casesv1.ReferralState_REFERRAL_STATE_VOID,
 }
 
 var referralStateFromProto = enums.Inverse(referralStateToProto)
@@ -86,6 +81,7 @@ func (r referralRow) toProto() *casesv1.Referral {
 		Outcome:        r.Outcome,
 		OutcomeDate:    civildate.FormatOptional(r.OutcomeDate),
 		LinkedValueFen: r.LinkedValueFen,
+		VoidReason:     r.VoidReason,
 		Etag:           etag.Of(r.Revision),
 		CreateTime:     timestamppb.New(r.CreateTime),
 		UpdateTime:     timestamppb.New(r.UpdateTime),

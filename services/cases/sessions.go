@@ -50,19 +50,7 @@ func (s *Service) CreateCaseSession(ctx context.Context, req *casesv1.CreateCase
 
 // GetCaseSession returns a session of a case, in one statement.
 func (s *Service) GetCaseSession(ctx context.Context, req *casesv1.GetCaseSessionRequest) (*casesv1.CaseSession, error) {
-	of, err := ids.Parse("caseId", req.GetCaseId())
-	if err != nil {
-		return nil, err
-	}
-	id, err := ids.Parse("id", req.GetId())
-	if err != nil {
-		return nil, err
-	}
-	row, err := read[sessionRow](ctx, s.db, getSession, "case session", of, id)
-	if err != nil {
-		return nil, err
-	}
-	return row.toProto(), nil
+	return getOf[sessionRow](ctx, s, req, getSession, "case session")
 }
 
 // UpdateCaseSession corrects what the mask names, also after the case has closed. The figures follow.

@@ -230,6 +230,17 @@ var samples = map[string]sample{
 			Id: s.referral, CaseId: s.intakeCase, State: casesv1.ReferralState_REFERRAL_STATE_COMPLETED, Outcome: "好", OutcomeDate: workDay,
 		}
 	}),
+	"cases.GetReferral": about(func(s *place) *casesv1.GetReferralRequest {
+		return &casesv1.GetReferralRequest{CaseId: s.intakeCase, Id: s.referral}
+	}),
+	"cases.UpdateReferral": about(func(s *place) *casesv1.UpdateReferralRequest {
+		return &casesv1.UpdateReferralRequest{
+			CaseId: s.intakeCase, Referral: &casesv1.Referral{Id: s.referral, Reason: s.fresh("救助")}, UpdateMask: mask("reason"),
+		}
+	}),
+	"cases.VoidReferral": about(func(s *place) *casesv1.VoidReferralRequest {
+		return &casesv1.VoidReferralRequest{CaseId: s.intakeCase, Id: s.voidedReferral, Reason: "误"}
+	}),
 	"cases.CreateFollowUp": about(func(s *place) *casesv1.CreateFollowUpRequest {
 		return &casesv1.CreateFollowUpRequest{CaseId: s.evaluatedCase, FollowUp: s.newFollowUp()}
 	}),
@@ -238,6 +249,17 @@ var samples = map[string]sample{
 			return &casesv1.ListFollowUpsRequest{CaseId: s.closedCase, PageSize: all}
 		},
 		func(s *place) string { return s.closedCase }),
+	"cases.GetFollowUp": about(func(s *place) *casesv1.GetFollowUpRequest {
+		return &casesv1.GetFollowUpRequest{CaseId: s.closedCase, Id: s.followUp}
+	}),
+	"cases.UpdateFollowUp": about(func(s *place) *casesv1.UpdateFollowUpRequest {
+		return &casesv1.UpdateFollowUpRequest{
+			CaseId: s.closedCase, FollowUp: &casesv1.FollowUp{Id: s.followUp, Finding: s.fresh("安好")}, UpdateMask: mask("finding"),
+		}
+	}),
+	"cases.VoidFollowUp": about(func(s *place) *casesv1.VoidFollowUpRequest {
+		return &casesv1.VoidFollowUpRequest{CaseId: s.closedCase, Id: s.voidedFollowUp, Reason: "误"}
+	}),
 
 	"visits.PlanVisit": about(func(s *place) *visitsv1.PlanVisitRequest {
 		return &visitsv1.PlanVisitRequest{Visit: s.plannedVisitOf()}
@@ -363,6 +385,12 @@ var mine = map[string]func(t *testing.T, s *place, c caller){
 	"cases.VoidCase":           func(t *testing.T, s *place, c caller) { s.voidedCase = s.sendAs(t, c, s.newCase()) },
 	"cases.VoidCaseSession": func(t *testing.T, s *place, c caller) {
 		s.voidedCaseSession = s.sendAs(t, c, &casesv1.CreateCaseSessionRequest{CaseId: s.intakeCase, Session: s.newCaseSession()})
+	},
+	"cases.VoidReferral": func(t *testing.T, s *place, c caller) {
+		s.voidedReferral = s.sendAs(t, c, &casesv1.CreateReferralRequest{CaseId: s.intakeCase, Referral: s.newReferral()})
+	},
+	"cases.VoidFollowUp": func(t *testing.T, s *place, c caller) {
+		s.voidedFollowUp = s.sendAs(t, c, &casesv1.CreateFollowUpRequest{CaseId: s.closedCase, FollowUp: s.newFollowUp()})
 	},
 	"activities.VoidGroup": func(t *testing.T, s *place, c caller) { s.voidedGroup = s.sendAs(t, c, s.newGroup()) },
 	"activities.VoidGroupSession": func(t *testing.T, s *place, c caller) {

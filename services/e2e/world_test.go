@@ -35,8 +35,9 @@ type place struct {
 	file, voidedFile, team, voidedTeam             string
 	volunteer, voidedVolunteer                     string
 	intakeCase, evaluatedCase, closedCase          string
-	voidedCase, referral                           string
-	caseSession, voidedCaseSession                 string
+	voidedCase, caseSession, voidedCaseSession     string
+	referral, voidedReferral                       string
+	followUp, voidedFollowUp                       string
 	plannedVisit, cancelledVisit, completedVisit   string
 	voidedVisit                                    string
 	plannedActivity, cancelledActivity             string
@@ -164,8 +165,10 @@ func (s *place) work(t *testing.T) {
 	})
 	session := &casesv1.CreateCaseSessionRequest{CaseId: s.intakeCase, Session: s.newCaseSession()}
 	s.caseSession, s.voidedCaseSession = s.make(t, session), s.make(t, session)
-	s.referral = s.make(t, &casesv1.CreateReferralRequest{CaseId: s.intakeCase, Referral: s.newReferral()})
-	s.make(t, &casesv1.CreateFollowUpRequest{CaseId: s.closedCase, FollowUp: s.newFollowUp()})
+	referral := &casesv1.CreateReferralRequest{CaseId: s.intakeCase, Referral: s.newReferral()}
+	s.referral, s.voidedReferral = s.make(t, referral), s.make(t, referral)
+	followUp := &casesv1.CreateFollowUpRequest{CaseId: s.closedCase, FollowUp: s.newFollowUp()}
+	s.followUp, s.voidedFollowUp = s.make(t, followUp), s.make(t, followUp)
 
 	plan := &visitsv1.PlanVisitRequest{Visit: s.plannedVisitOf()}
 	s.plannedVisit, s.cancelledVisit = s.make(t, plan), s.make(t, plan)

@@ -2006,7 +2006,7 @@ const file_circle15_activities_v1_activities_proto_rawDesc = "" +
 	"\vcreate_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"\xc6\x05\n" +
+	"updateTime\"\xc3\x05\n" +
 	"\x05Group\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12-\n" +
 	"\n" +
@@ -2015,8 +2015,8 @@ const file_circle15_activities_v1_activities_proto_rawDesc = "" +
 	"\fdisplay_name\x18\x04 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xc8\x01R\vdisplayName\x128\n" +
 	"\x06domain\x18\x05 \x01(\tB \xe0A\x02\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$R\x06domain\x12\"\n" +
 	"\apurpose\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\apurpose\x12=\n" +
-	"\x05stage\x18\a \x01(\x0e2\".circle15.activities.v1.GroupStageB\x03\xe0A\x03R\x05stage\x12a\n" +
-	"\vopened_date\x18\b \x01(\tB@\xe0A\x02\xe0A\x05\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\n" +
+	"\x05stage\x18\a \x01(\x0e2\".circle15.activities.v1.GroupStageB\x03\xe0A\x03R\x05stage\x12^\n" +
+	"\vopened_date\x18\b \x01(\tB=\xe0A\x02\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\n" +
 	"openedDate\x12\"\n" +
 	"\n" +
 	"ended_date\x18\t \x01(\tB\x03\xe0A\x03R\tendedDate\x120\n" +

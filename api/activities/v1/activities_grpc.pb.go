@@ -90,7 +90,8 @@ type ActivitiesServiceClient interface {
 	// Permission: groups:list.
 	ListGroups(ctx context.Context, in *ListGroupsRequest, opts ...grpc.CallOption) (*ListGroupsResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. The figures of the group follow the
-	// change; with the domain, those of its sessions do.
+	// change; with the domain, those of its sessions do. An opened_date must not be after the first session or the end, nor before
+	// the station opened, and the worker must have served there on it.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void), ETAG_MISMATCH.
 	// Permission: groups:update.
 	UpdateGroup(ctx context.Context, in *UpdateGroupRequest, opts ...grpc.CallOption) (*Group, error)
@@ -362,7 +363,8 @@ type ActivitiesServiceServer interface {
 	// Permission: groups:list.
 	ListGroups(context.Context, *ListGroupsRequest) (*ListGroupsResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. The figures of the group follow the
-	// change; with the domain, those of its sessions do.
+	// change; with the domain, those of its sessions do. An opened_date must not be after the first session or the end, nor before
+	// the station opened, and the worker must have served there on it.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void), ETAG_MISMATCH.
 	// Permission: groups:update.
 	UpdateGroup(context.Context, *UpdateGroupRequest) (*Group, error)

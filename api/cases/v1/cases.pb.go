@@ -102,6 +102,7 @@ const (
 	ReferralState_REFERRAL_STATE_ACCEPTED    ReferralState = 2 // accepted by it
 	ReferralState_REFERRAL_STATE_DECLINED    ReferralState = 3 // declined by it
 	ReferralState_REFERRAL_STATE_COMPLETED   ReferralState = 4 // done, with an outcome
+	ReferralState_REFERRAL_STATE_VOID        ReferralState = 5 // taken back
 )
 
 // Enum value maps for ReferralState.
@@ -112,6 +113,7 @@ var (
 		2: "REFERRAL_STATE_ACCEPTED",
 		3: "REFERRAL_STATE_DECLINED",
 		4: "REFERRAL_STATE_COMPLETED",
+		5: "REFERRAL_STATE_VOID",
 	}
 	ReferralState_value = map[string]int32{
 		"REFERRAL_STATE_UNSPECIFIED": 0,
@@ -119,6 +121,7 @@ var (
 		"REFERRAL_STATE_ACCEPTED":    2,
 		"REFERRAL_STATE_DECLINED":    3,
 		"REFERRAL_STATE_COMPLETED":   4,
+		"REFERRAL_STATE_VOID":        5,
 	}
 )
 
@@ -235,9 +238,10 @@ type Case struct {
 	Domain  string   `protobuf:"bytes,7,opt,name=domain,proto3" json:"domain,omitempty"`
 	Title   string   `protobuf:"bytes,8,opt,name=title,proto3" json:"title,omitempty"`
 	// Intake register: what the client brings.
-	PresentingProblem string    `protobuf:"bytes,9,opt,name=presenting_problem,json=presentingProblem,proto3" json:"presenting_problem,omitempty"`
-	OpenedDate        string    `protobuf:"bytes,10,opt,name=opened_date,json=openedDate,proto3" json:"opened_date,omitempty"`
-	Stage             CaseStage `protobuf:"varint,11,opt,name=stage,proto3,enum=circle15.cases.v1.CaseStage" json:"stage,omitempty"`
+	PresentingProblem string `protobuf:"bytes,9,opt,name=presenting_problem,json=presentingProblem,proto3" json:"presenting_problem,omitempty"`
+	// Counted (个) on this day.
+	OpenedDate string    `protobuf:"bytes,10,opt,name=opened_date,json=openedDate,proto3" json:"opened_date,omitempty"`
+	Stage      CaseStage `protobuf:"varint,11,opt,name=stage,proto3,enum=circle15.cases.v1.CaseStage" json:"stage,omitempty"`
 	// 预估表; required to leave the assessment stage.
 	Assessment string `protobuf:"bytes,12,opt,name=assessment,proto3" json:"assessment,omitempty"`
 	// 服务计划表: goals; required to leave the planning stage.
@@ -724,6 +728,7 @@ type Referral struct {
 	Etag          string                 `protobuf:"bytes,12,opt,name=etag,proto3" json:"etag,omitempty"`
 	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	VoidReason    string                 `protobuf:"bytes,15,opt,name=void_reason,json=voidReason,proto3" json:"void_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -856,6 +861,13 @@ func (x *Referral) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Referral) GetVoidReason() string {
+	if x != nil {
+		return x.VoidReason
+	}
+	return ""
+}
+
 // A follow-up (跟进/回访) of a case after its outcome.
 type FollowUp struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -864,11 +876,16 @@ type FollowUp struct {
 	StationId string                 `protobuf:"bytes,3,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
 	StaffId   string                 `protobuf:"bytes,4,opt,name=staff_id,json=staffId,proto3" json:"staff_id,omitempty"`
 	// The completed visit to the client's household at which it took place.
-	VisitId       string                 `protobuf:"bytes,5,opt,name=visit_id,json=visitId,proto3" json:"visit_id,omitempty"`
-	FollowUpDate  string                 `protobuf:"bytes,6,opt,name=follow_up_date,json=followUpDate,proto3" json:"follow_up_date,omitempty"`
-	Finding       string                 `protobuf:"bytes,7,opt,name=finding,proto3" json:"finding,omitempty"`
-	NextSteps     string                 `protobuf:"bytes,8,opt,name=next_steps,json=nextSteps,proto3" json:"next_steps,omitempty"`
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	VisitId      string                 `protobuf:"bytes,5,opt,name=visit_id,json=visitId,proto3" json:"visit_id,omitempty"`
+	FollowUpDate string                 `protobuf:"bytes,6,opt,name=follow_up_date,json=followUpDate,proto3" json:"follow_up_date,omitempty"`
+	Finding      string                 `protobuf:"bytes,7,opt,name=finding,proto3" json:"finding,omitempty"`
+	NextSteps    string                 `protobuf:"bytes,8,opt,name=next_steps,json=nextSteps,proto3" json:"next_steps,omitempty"`
+	CreateTime   *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Why it was taken back; empty for one that took place.
+	VoidReason string `protobuf:"bytes,10,opt,name=void_reason,json=voidReason,proto3" json:"void_reason,omitempty"`
+	// Opaque revision; send it back in If-Match (RFC 9110) or in this field to refuse a lost update.
+	Etag          string                 `protobuf:"bytes,11,opt,name=etag,proto3" json:"etag,omitempty"`
+	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -962,6 +979,27 @@ func (x *FollowUp) GetNextSteps() string {
 func (x *FollowUp) GetCreateTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *FollowUp) GetVoidReason() string {
+	if x != nil {
+		return x.VoidReason
+	}
+	return ""
+}
+
+func (x *FollowUp) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *FollowUp) GetUpdateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdateTime
 	}
 	return nil
 }
@@ -2207,6 +2245,59 @@ func (x *CreateReferralRequest) GetRequestId() string {
 	return ""
 }
 
+// Request of GetReferral.
+type GetReferralRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CaseId        string                 `protobuf:"bytes,1,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetReferralRequest) Reset() {
+	*x = GetReferralRequest{}
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReferralRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReferralRequest) ProtoMessage() {}
+
+func (x *GetReferralRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReferralRequest.ProtoReflect.Descriptor instead.
+func (*GetReferralRequest) Descriptor() ([]byte, []int) {
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *GetReferralRequest) GetCaseId() string {
+	if x != nil {
+		return x.CaseId
+	}
+	return ""
+}
+
+func (x *GetReferralRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 // Request of ListReferrals.
 type ListReferralsRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -2221,7 +2312,7 @@ type ListReferralsRequest struct {
 
 func (x *ListReferralsRequest) Reset() {
 	*x = ListReferralsRequest{}
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[24]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2233,7 +2324,7 @@ func (x *ListReferralsRequest) String() string {
 func (*ListReferralsRequest) ProtoMessage() {}
 
 func (x *ListReferralsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[24]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2246,7 +2337,7 @@ func (x *ListReferralsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReferralsRequest.ProtoReflect.Descriptor instead.
 func (*ListReferralsRequest) Descriptor() ([]byte, []int) {
-	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{24}
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListReferralsRequest) GetCaseId() string {
@@ -2281,7 +2372,7 @@ type ListReferralsResponse struct {
 
 func (x *ListReferralsResponse) Reset() {
 	*x = ListReferralsResponse{}
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[25]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2293,7 +2384,7 @@ func (x *ListReferralsResponse) String() string {
 func (*ListReferralsResponse) ProtoMessage() {}
 
 func (x *ListReferralsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[25]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2306,7 +2397,7 @@ func (x *ListReferralsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReferralsResponse.ProtoReflect.Descriptor instead.
 func (*ListReferralsResponse) Descriptor() ([]byte, []int) {
-	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{25}
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListReferralsResponse) GetReferrals() []*Referral {
@@ -2319,6 +2410,76 @@ func (x *ListReferralsResponse) GetReferrals() []*Referral {
 func (x *ListReferralsResponse) GetNextPageToken() string {
 	if x != nil {
 		return x.NextPageToken
+	}
+	return ""
+}
+
+// Request of UpdateReferral.
+type UpdateReferralRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	CaseId string                 `protobuf:"bytes,1,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
+	// What results from the change is validated, not the change alone.
+	Referral      *Referral              `protobuf:"bytes,2,opt,name=referral,proto3" json:"referral,omitempty"`
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	RequestId     string                 `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateReferralRequest) Reset() {
+	*x = UpdateReferralRequest{}
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateReferralRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateReferralRequest) ProtoMessage() {}
+
+func (x *UpdateReferralRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateReferralRequest.ProtoReflect.Descriptor instead.
+func (*UpdateReferralRequest) Descriptor() ([]byte, []int) {
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *UpdateReferralRequest) GetCaseId() string {
+	if x != nil {
+		return x.CaseId
+	}
+	return ""
+}
+
+func (x *UpdateReferralRequest) GetReferral() *Referral {
+	if x != nil {
+		return x.Referral
+	}
+	return nil
+}
+
+func (x *UpdateReferralRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+func (x *UpdateReferralRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
 	}
 	return ""
 }
@@ -2341,7 +2502,7 @@ type RecordReferralOutcomeRequest struct {
 
 func (x *RecordReferralOutcomeRequest) Reset() {
 	*x = RecordReferralOutcomeRequest{}
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[26]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2353,7 +2514,7 @@ func (x *RecordReferralOutcomeRequest) String() string {
 func (*RecordReferralOutcomeRequest) ProtoMessage() {}
 
 func (x *RecordReferralOutcomeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[26]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2366,7 +2527,7 @@ func (x *RecordReferralOutcomeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordReferralOutcomeRequest.ProtoReflect.Descriptor instead.
 func (*RecordReferralOutcomeRequest) Descriptor() ([]byte, []int) {
-	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{26}
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RecordReferralOutcomeRequest) GetId() string {
@@ -2425,6 +2586,84 @@ func (x *RecordReferralOutcomeRequest) GetRequestId() string {
 	return ""
 }
 
+// Request of VoidReferral.
+type VoidReferralRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	CaseId string                 `protobuf:"bytes,1,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
+	Id     string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// Why the record is taken back.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Etag          string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
+	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VoidReferralRequest) Reset() {
+	*x = VoidReferralRequest{}
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VoidReferralRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VoidReferralRequest) ProtoMessage() {}
+
+func (x *VoidReferralRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VoidReferralRequest.ProtoReflect.Descriptor instead.
+func (*VoidReferralRequest) Descriptor() ([]byte, []int) {
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *VoidReferralRequest) GetCaseId() string {
+	if x != nil {
+		return x.CaseId
+	}
+	return ""
+}
+
+func (x *VoidReferralRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *VoidReferralRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *VoidReferralRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *VoidReferralRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 // Request of CreateFollowUp.
 type CreateFollowUpRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2437,7 +2676,7 @@ type CreateFollowUpRequest struct {
 
 func (x *CreateFollowUpRequest) Reset() {
 	*x = CreateFollowUpRequest{}
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[27]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2449,7 +2688,7 @@ func (x *CreateFollowUpRequest) String() string {
 func (*CreateFollowUpRequest) ProtoMessage() {}
 
 func (x *CreateFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[27]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2462,7 +2701,7 @@ func (x *CreateFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*CreateFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{27}
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CreateFollowUpRequest) GetCaseId() string {
@@ -2486,6 +2725,59 @@ func (x *CreateFollowUpRequest) GetRequestId() string {
 	return ""
 }
 
+// Request of GetFollowUp.
+type GetFollowUpRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CaseId        string                 `protobuf:"bytes,1,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetFollowUpRequest) Reset() {
+	*x = GetFollowUpRequest{}
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFollowUpRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFollowUpRequest) ProtoMessage() {}
+
+func (x *GetFollowUpRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFollowUpRequest.ProtoReflect.Descriptor instead.
+func (*GetFollowUpRequest) Descriptor() ([]byte, []int) {
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *GetFollowUpRequest) GetCaseId() string {
+	if x != nil {
+		return x.CaseId
+	}
+	return ""
+}
+
+func (x *GetFollowUpRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 // Request of ListFollowUps.
 type ListFollowUpsRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -2500,7 +2792,7 @@ type ListFollowUpsRequest struct {
 
 func (x *ListFollowUpsRequest) Reset() {
 	*x = ListFollowUpsRequest{}
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[28]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2512,7 +2804,7 @@ func (x *ListFollowUpsRequest) String() string {
 func (*ListFollowUpsRequest) ProtoMessage() {}
 
 func (x *ListFollowUpsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[28]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2525,7 +2817,7 @@ func (x *ListFollowUpsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFollowUpsRequest.ProtoReflect.Descriptor instead.
 func (*ListFollowUpsRequest) Descriptor() ([]byte, []int) {
-	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{28}
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListFollowUpsRequest) GetCaseId() string {
@@ -2560,7 +2852,7 @@ type ListFollowUpsResponse struct {
 
 func (x *ListFollowUpsResponse) Reset() {
 	*x = ListFollowUpsResponse{}
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[29]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2572,7 +2864,7 @@ func (x *ListFollowUpsResponse) String() string {
 func (*ListFollowUpsResponse) ProtoMessage() {}
 
 func (x *ListFollowUpsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_circle15_cases_v1_cases_proto_msgTypes[29]
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2585,7 +2877,7 @@ func (x *ListFollowUpsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFollowUpsResponse.ProtoReflect.Descriptor instead.
 func (*ListFollowUpsResponse) Descriptor() ([]byte, []int) {
-	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{29}
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListFollowUpsResponse) GetFollowUps() []*FollowUp {
@@ -2602,6 +2894,154 @@ func (x *ListFollowUpsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// Request of UpdateFollowUp.
+type UpdateFollowUpRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	CaseId string                 `protobuf:"bytes,1,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
+	// What results from the change is validated, not the change alone.
+	FollowUp      *FollowUp              `protobuf:"bytes,2,opt,name=follow_up,json=followUp,proto3" json:"follow_up,omitempty"`
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	RequestId     string                 `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateFollowUpRequest) Reset() {
+	*x = UpdateFollowUpRequest{}
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateFollowUpRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateFollowUpRequest) ProtoMessage() {}
+
+func (x *UpdateFollowUpRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateFollowUpRequest.ProtoReflect.Descriptor instead.
+func (*UpdateFollowUpRequest) Descriptor() ([]byte, []int) {
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *UpdateFollowUpRequest) GetCaseId() string {
+	if x != nil {
+		return x.CaseId
+	}
+	return ""
+}
+
+func (x *UpdateFollowUpRequest) GetFollowUp() *FollowUp {
+	if x != nil {
+		return x.FollowUp
+	}
+	return nil
+}
+
+func (x *UpdateFollowUpRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+func (x *UpdateFollowUpRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// Request of VoidFollowUp.
+type VoidFollowUpRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	CaseId string                 `protobuf:"bytes,1,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
+	Id     string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// Why the record is taken back.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Etag          string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
+	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VoidFollowUpRequest) Reset() {
+	*x = VoidFollowUpRequest{}
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VoidFollowUpRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VoidFollowUpRequest) ProtoMessage() {}
+
+func (x *VoidFollowUpRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_circle15_cases_v1_cases_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VoidFollowUpRequest.ProtoReflect.Descriptor instead.
+func (*VoidFollowUpRequest) Descriptor() ([]byte, []int) {
+	return file_circle15_cases_v1_cases_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *VoidFollowUpRequest) GetCaseId() string {
+	if x != nil {
+		return x.CaseId
+	}
+	return ""
+}
+
+func (x *VoidFollowUpRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *VoidFollowUpRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *VoidFollowUpRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *VoidFollowUpRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 var File_circle15_cases_v1_cases_proto protoreflect.FileDescriptor
 
 const file_circle15_cases_v1_cases_proto_rawDesc = "" +
@@ -2614,7 +3054,7 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"reflection\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xa0\x1fR\n" +
 	"reflection\x121\n" +
 	"\x0fgoal_attainment\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\x0egoalAttainment\x12*\n" +
-	"\x0eevaluated_date\x18\x04 \x01(\tB\x03\xe0A\x03R\revaluatedDate\"\xf0\a\n" +
+	"\x0eevaluated_date\x18\x04 \x01(\tB\x03\xe0A\x03R\revaluatedDate\"\xed\a\n" +
 	"\x04Case\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12/\n" +
 	"\vresident_id\x18\x02 \x01(\tB\x0e\xe0A\x02\xe0A\x05\xbaH\x05r\x03\xb0\x01\x01R\n" +
@@ -2626,9 +3066,9 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"\bneed_ids\x18\x06 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x14\x18\x01\"\x05r\x03\xb0\x01\x01R\aneedIds\x128\n" +
 	"\x06domain\x18\a \x01(\tB \xe0A\x02\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,62}$R\x06domain\x12#\n" +
 	"\x05title\x18\b \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x05title\x12<\n" +
-	"\x12presenting_problem\x18\t \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xa0\x1fR\x11presentingProblem\x12a\n" +
+	"\x12presenting_problem\x18\t \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xa0\x1fR\x11presentingProblem\x12^\n" +
 	"\vopened_date\x18\n" +
-	" \x01(\tB@\xe0A\x02\xe0A\x05\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\n" +
+	" \x01(\tB=\xe0A\x02\xbaH7r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\n" +
 	"openedDate\x127\n" +
 	"\x05stage\x18\v \x01(\x0e2\x1c.circle15.cases.v1.CaseStageB\x03\xe0A\x03R\x05stage\x12(\n" +
 	"\n" +
@@ -2683,7 +3123,7 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"voidReason\x12\x17\n" +
 	"\x04etag\x18\x0e \x01(\tB\x03\xe0A\x03R\x04etag\x12@\n" +
 	"\vupdate_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"\x9f\x05\n" +
+	"updateTime\"\xc5\x05\n" +
 	"\bReferral\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12\x1c\n" +
 	"\acase_id\x18\x02 \x01(\tB\x03\xe0A\x03R\x06caseId\x12\"\n" +
@@ -2702,7 +3142,9 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"\vcreate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"\xb2\x03\n" +
+	"updateTime\x12$\n" +
+	"\vvoid_reason\x18\x0f \x01(\tB\x03\xe0A\x03R\n" +
+	"voidReason\"\xb3\x04\n" +
 	"\bFollowUp\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12\x1c\n" +
 	"\acase_id\x18\x02 \x01(\tB\x03\xe0A\x03R\x06caseId\x12\"\n" +
@@ -2715,7 +3157,13 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"\n" +
 	"next_steps\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\tnextSteps\x12@\n" +
 	"\vcreate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"createTime\"r\n" +
+	"createTime\x12$\n" +
+	"\vvoid_reason\x18\n" +
+	" \x01(\tB\x03\xe0A\x03R\n" +
+	"voidReason\x12\x17\n" +
+	"\x04etag\x18\v \x01(\tB\x03\xe0A\x03R\x04etag\x12@\n" +
+	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
+	"updateTime\"r\n" +
 	"\x0fOpenCaseRequest\x126\n" +
 	"\x04case\x18\x01 \x01(\v2\x17.circle15.cases.v1.CaseB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x04case\x12'\n" +
 	"\n" +
@@ -2830,7 +3278,10 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"\acase_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06caseId\x12B\n" +
 	"\breferral\x18\x02 \x01(\v2\x1b.circle15.cases.v1.ReferralB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\breferral\x12'\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\x8e\x01\n" +
+	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"W\n" +
+	"\x12GetReferralRequest\x12$\n" +
+	"\acase_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06caseId\x12\x1b\n" +
+	"\x02id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\"\x8e\x01\n" +
 	"\x14ListReferralsRequest\x12$\n" +
 	"\acase_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06caseId\x12'\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\n" +
@@ -2839,7 +3290,14 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"z\n" +
 	"\x15ListReferralsResponse\x129\n" +
 	"\treferrals\x18\x01 \x03(\v2\x1b.circle15.cases.v1.ReferralR\treferrals\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb3\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe7\x01\n" +
+	"\x15UpdateReferralRequest\x12$\n" +
+	"\acase_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06caseId\x12B\n" +
+	"\breferral\x18\x02 \x01(\v2\x1b.circle15.cases.v1.ReferralB\t\xe0A\x02\xbaH\x03\xd8\x01\x03R\breferral\x12;\n" +
+	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\x12'\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\xb3\x03\n" +
 	"\x1cRecordReferralOutcomeRequest\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12$\n" +
 	"\acase_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06caseId\x12E\n" +
@@ -2849,12 +3307,22 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"\x10linked_value_fen\x18\x06 \x01(\x03B\x0e\xbaH\v\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00R\x0elinkedValueFen\x12\x1b\n" +
 	"\x04etag\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12'\n" +
 	"\n" +
-	"request_id\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\xab\x01\n" +
+	"request_id\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\xc5\x01\n" +
+	"\x13VoidReferralRequest\x12$\n" +
+	"\acase_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06caseId\x12\x1b\n" +
+	"\x02id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12%\n" +
+	"\x06reason\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\x12\x1b\n" +
+	"\x04etag\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12'\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\xab\x01\n" +
 	"\x15CreateFollowUpRequest\x12$\n" +
 	"\acase_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06caseId\x12C\n" +
 	"\tfollow_up\x18\x02 \x01(\v2\x1b.circle15.cases.v1.FollowUpB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\bfollowUp\x12'\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\x8e\x01\n" +
+	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"W\n" +
+	"\x12GetFollowUpRequest\x12$\n" +
+	"\acase_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06caseId\x12\x1b\n" +
+	"\x02id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\"\x8e\x01\n" +
 	"\x14ListFollowUpsRequest\x12$\n" +
 	"\acase_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06caseId\x12'\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\n" +
@@ -2864,7 +3332,21 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"\x15ListFollowUpsResponse\x12:\n" +
 	"\n" +
 	"follow_ups\x18\x01 \x03(\v2\x1b.circle15.cases.v1.FollowUpR\tfollowUps\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xd7\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe8\x01\n" +
+	"\x15UpdateFollowUpRequest\x12$\n" +
+	"\acase_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06caseId\x12C\n" +
+	"\tfollow_up\x18\x02 \x01(\v2\x1b.circle15.cases.v1.FollowUpB\t\xe0A\x02\xbaH\x03\xd8\x01\x03R\bfollowUp\x12;\n" +
+	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\x12'\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\xc5\x01\n" +
+	"\x13VoidFollowUpRequest\x12$\n" +
+	"\acase_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x06caseId\x12\x1b\n" +
+	"\x02id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12%\n" +
+	"\x06reason\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\x12\x1b\n" +
+	"\x04etag\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12'\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId*\xd7\x01\n" +
 	"\tCaseStage\x12\x1a\n" +
 	"\x16CASE_STAGE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CASE_STAGE_INTAKE\x10\x01\x12\x19\n" +
@@ -2873,13 +3355,14 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"\x17CASE_STAGE_INTERVENTION\x10\x04\x12\x19\n" +
 	"\x15CASE_STAGE_EVALUATION\x10\x05\x12\x16\n" +
 	"\x12CASE_STAGE_CLOSURE\x10\x06\x12\x13\n" +
-	"\x0fCASE_STAGE_VOID\x10\a*\xa0\x01\n" +
+	"\x0fCASE_STAGE_VOID\x10\a*\xb9\x01\n" +
 	"\rReferralState\x12\x1e\n" +
 	"\x1aREFERRAL_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13REFERRAL_STATE_SENT\x10\x01\x12\x1b\n" +
 	"\x17REFERRAL_STATE_ACCEPTED\x10\x02\x12\x1b\n" +
 	"\x17REFERRAL_STATE_DECLINED\x10\x03\x12\x1c\n" +
-	"\x18REFERRAL_STATE_COMPLETED\x10\x042\xc6\x16\n" +
+	"\x18REFERRAL_STATE_COMPLETED\x10\x04\x12\x17\n" +
+	"\x13REFERRAL_STATE_VOID\x10\x052\x8e\x1e\n" +
 	"\fCasesService\x12s\n" +
 	"\bOpenCase\x12\".circle15.cases.v1.OpenCaseRequest\x1a\x17.circle15.cases.v1.Case\"*\xea\x92\x19\x0f\n" +
 	"\x05cases\x12\x06create\x82\xd3\xe4\x93\x02\x11:\x04case\"\t/v1/cases\x12m\n" +
@@ -2912,15 +3395,27 @@ const file_circle15_cases_v1_cases_proto_rawDesc = "" +
 	"\x0fVoidCaseSession\x12).circle15.cases.v1.VoidCaseSessionRequest\x1a\x1e.circle15.cases.v1.CaseSession\"I\xea\x92\x19\x14\n" +
 	"\fcaseSessions\x12\x04void\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/cases/{case_id}/sessions/{id}:void\x12\x9f\x01\n" +
 	"\x0eCreateReferral\x12(.circle15.cases.v1.CreateReferralRequest\x1a\x1b.circle15.cases.v1.Referral\"F\xea\x92\x19\x13\n" +
-	"\treferrals\x12\x06create\x82\xd3\xe4\x93\x02):\breferral\"\x1d/v1/cases/{case_id}/referrals\x12\x9e\x01\n" +
+	"\treferrals\x12\x06create\x82\xd3\xe4\x93\x02):\breferral\"\x1d/v1/cases/{case_id}/referrals\x12\x91\x01\n" +
+	"\vGetReferral\x12%.circle15.cases.v1.GetReferralRequest\x1a\x1b.circle15.cases.v1.Referral\">\xea\x92\x19\x10\n" +
+	"\treferrals\x12\x03get\x82\xd3\xe4\x93\x02$\x12\"/v1/cases/{case_id}/referrals/{id}\x12\x9e\x01\n" +
 	"\rListReferrals\x12'.circle15.cases.v1.ListReferralsRequest\x1a(.circle15.cases.v1.ListReferralsResponse\":\xea\x92\x19\x11\n" +
-	"\treferrals\x12\x04list\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/cases/{case_id}/referrals\x12\xb9\x01\n" +
+	"\treferrals\x12\x04list\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/cases/{case_id}/referrals\x12\xad\x01\n" +
+	"\x0eUpdateReferral\x12(.circle15.cases.v1.UpdateReferralRequest\x1a\x1b.circle15.cases.v1.Referral\"T\xea\x92\x19\x13\n" +
+	"\treferrals\x12\x06update\x82\xd3\xe4\x93\x027:\breferral2+/v1/cases/{case_id}/referrals/{referral.id}\x12\xb9\x01\n" +
 	"\x15RecordReferralOutcome\x12/.circle15.cases.v1.RecordReferralOutcomeRequest\x1a\x1b.circle15.cases.v1.Referral\"R\xea\x92\x19\x13\n" +
-	"\treferrals\x12\x06update\x82\xd3\xe4\x93\x025:\x01*\"0/v1/cases/{case_id}/referrals/{id}:recordOutcome\x12\xa0\x01\n" +
+	"\treferrals\x12\x06update\x82\xd3\xe4\x93\x025:\x01*\"0/v1/cases/{case_id}/referrals/{id}:recordOutcome\x12\x9c\x01\n" +
+	"\fVoidReferral\x12&.circle15.cases.v1.VoidReferralRequest\x1a\x1b.circle15.cases.v1.Referral\"G\xea\x92\x19\x11\n" +
+	"\treferrals\x12\x04void\x82\xd3\xe4\x93\x02,:\x01*\"'/v1/cases/{case_id}/referrals/{id}:void\x12\xa0\x01\n" +
 	"\x0eCreateFollowUp\x12(.circle15.cases.v1.CreateFollowUpRequest\x1a\x1b.circle15.cases.v1.FollowUp\"G\xea\x92\x19\x13\n" +
-	"\tfollowUps\x12\x06create\x82\xd3\xe4\x93\x02*:\tfollow_up\"\x1d/v1/cases/{case_id}/followUps\x12\x9e\x01\n" +
+	"\tfollowUps\x12\x06create\x82\xd3\xe4\x93\x02*:\tfollow_up\"\x1d/v1/cases/{case_id}/followUps\x12\x91\x01\n" +
+	"\vGetFollowUp\x12%.circle15.cases.v1.GetFollowUpRequest\x1a\x1b.circle15.cases.v1.FollowUp\">\xea\x92\x19\x10\n" +
+	"\tfollowUps\x12\x03get\x82\xd3\xe4\x93\x02$\x12\"/v1/cases/{case_id}/followUps/{id}\x12\x9e\x01\n" +
 	"\rListFollowUps\x12'.circle15.cases.v1.ListFollowUpsRequest\x1a(.circle15.cases.v1.ListFollowUpsResponse\":\xea\x92\x19\x11\n" +
-	"\tfollowUps\x12\x04list\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/cases/{case_id}/followUpsB#Z!circle15.dev/api/cases/v1;casesv1b\x06proto3"
+	"\tfollowUps\x12\x04list\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/cases/{case_id}/followUps\x12\xaf\x01\n" +
+	"\x0eUpdateFollowUp\x12(.circle15.cases.v1.UpdateFollowUpRequest\x1a\x1b.circle15.cases.v1.FollowUp\"V\xea\x92\x19\x13\n" +
+	"\tfollowUps\x12\x06update\x82\xd3\xe4\x93\x029:\tfollow_up2,/v1/cases/{case_id}/followUps/{follow_up.id}\x12\x9c\x01\n" +
+	"\fVoidFollowUp\x12&.circle15.cases.v1.VoidFollowUpRequest\x1a\x1b.circle15.cases.v1.FollowUp\"G\xea\x92\x19\x11\n" +
+	"\tfollowUps\x12\x04void\x82\xd3\xe4\x93\x02,:\x01*\"'/v1/cases/{case_id}/followUps/{id}:voidB#Z!circle15.dev/api/cases/v1;casesv1b\x06proto3"
 
 var (
 	file_circle15_cases_v1_cases_proto_rawDescOnce sync.Once
@@ -2935,7 +3430,7 @@ func file_circle15_cases_v1_cases_proto_rawDescGZIP() []byte {
 }
 
 var file_circle15_cases_v1_cases_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_circle15_cases_v1_cases_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_circle15_cases_v1_cases_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_circle15_cases_v1_cases_proto_goTypes = []any{
 	(CaseStage)(0),                       // 0: circle15.cases.v1.CaseStage
 	(ReferralState)(0),                   // 1: circle15.cases.v1.ReferralState
@@ -2963,88 +3458,111 @@ var file_circle15_cases_v1_cases_proto_goTypes = []any{
 	(*UpdateCaseSessionRequest)(nil),     // 23: circle15.cases.v1.UpdateCaseSessionRequest
 	(*VoidCaseSessionRequest)(nil),       // 24: circle15.cases.v1.VoidCaseSessionRequest
 	(*CreateReferralRequest)(nil),        // 25: circle15.cases.v1.CreateReferralRequest
-	(*ListReferralsRequest)(nil),         // 26: circle15.cases.v1.ListReferralsRequest
-	(*ListReferralsResponse)(nil),        // 27: circle15.cases.v1.ListReferralsResponse
-	(*RecordReferralOutcomeRequest)(nil), // 28: circle15.cases.v1.RecordReferralOutcomeRequest
-	(*CreateFollowUpRequest)(nil),        // 29: circle15.cases.v1.CreateFollowUpRequest
-	(*ListFollowUpsRequest)(nil),         // 30: circle15.cases.v1.ListFollowUpsRequest
-	(*ListFollowUpsResponse)(nil),        // 31: circle15.cases.v1.ListFollowUpsResponse
-	(*timestamppb.Timestamp)(nil),        // 32: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),        // 33: google.protobuf.FieldMask
+	(*GetReferralRequest)(nil),           // 26: circle15.cases.v1.GetReferralRequest
+	(*ListReferralsRequest)(nil),         // 27: circle15.cases.v1.ListReferralsRequest
+	(*ListReferralsResponse)(nil),        // 28: circle15.cases.v1.ListReferralsResponse
+	(*UpdateReferralRequest)(nil),        // 29: circle15.cases.v1.UpdateReferralRequest
+	(*RecordReferralOutcomeRequest)(nil), // 30: circle15.cases.v1.RecordReferralOutcomeRequest
+	(*VoidReferralRequest)(nil),          // 31: circle15.cases.v1.VoidReferralRequest
+	(*CreateFollowUpRequest)(nil),        // 32: circle15.cases.v1.CreateFollowUpRequest
+	(*GetFollowUpRequest)(nil),           // 33: circle15.cases.v1.GetFollowUpRequest
+	(*ListFollowUpsRequest)(nil),         // 34: circle15.cases.v1.ListFollowUpsRequest
+	(*ListFollowUpsResponse)(nil),        // 35: circle15.cases.v1.ListFollowUpsResponse
+	(*UpdateFollowUpRequest)(nil),        // 36: circle15.cases.v1.UpdateFollowUpRequest
+	(*VoidFollowUpRequest)(nil),          // 37: circle15.cases.v1.VoidFollowUpRequest
+	(*timestamppb.Timestamp)(nil),        // 38: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),        // 39: google.protobuf.FieldMask
 }
 var file_circle15_cases_v1_cases_proto_depIdxs = []int32{
 	0,  // 0: circle15.cases.v1.Case.stage:type_name -> circle15.cases.v1.CaseStage
 	2,  // 1: circle15.cases.v1.Case.evaluation:type_name -> circle15.cases.v1.Evaluation
-	32, // 2: circle15.cases.v1.Case.create_time:type_name -> google.protobuf.Timestamp
-	32, // 3: circle15.cases.v1.Case.update_time:type_name -> google.protobuf.Timestamp
+	38, // 2: circle15.cases.v1.Case.create_time:type_name -> google.protobuf.Timestamp
+	38, // 3: circle15.cases.v1.Case.update_time:type_name -> google.protobuf.Timestamp
 	0,  // 4: circle15.cases.v1.StageChange.from_stage:type_name -> circle15.cases.v1.CaseStage
 	0,  // 5: circle15.cases.v1.StageChange.to_stage:type_name -> circle15.cases.v1.CaseStage
-	32, // 6: circle15.cases.v1.StageChange.create_time:type_name -> google.protobuf.Timestamp
-	32, // 7: circle15.cases.v1.CaseSession.create_time:type_name -> google.protobuf.Timestamp
-	32, // 8: circle15.cases.v1.CaseSession.update_time:type_name -> google.protobuf.Timestamp
+	38, // 6: circle15.cases.v1.StageChange.create_time:type_name -> google.protobuf.Timestamp
+	38, // 7: circle15.cases.v1.CaseSession.create_time:type_name -> google.protobuf.Timestamp
+	38, // 8: circle15.cases.v1.CaseSession.update_time:type_name -> google.protobuf.Timestamp
 	1,  // 9: circle15.cases.v1.Referral.state:type_name -> circle15.cases.v1.ReferralState
-	32, // 10: circle15.cases.v1.Referral.create_time:type_name -> google.protobuf.Timestamp
-	32, // 11: circle15.cases.v1.Referral.update_time:type_name -> google.protobuf.Timestamp
-	32, // 12: circle15.cases.v1.FollowUp.create_time:type_name -> google.protobuf.Timestamp
-	3,  // 13: circle15.cases.v1.OpenCaseRequest.case:type_name -> circle15.cases.v1.Case
-	0,  // 14: circle15.cases.v1.ListCasesRequest.stage:type_name -> circle15.cases.v1.CaseStage
-	3,  // 15: circle15.cases.v1.ListCasesResponse.cases:type_name -> circle15.cases.v1.Case
-	3,  // 16: circle15.cases.v1.UpdateCaseRequest.case:type_name -> circle15.cases.v1.Case
-	33, // 17: circle15.cases.v1.UpdateCaseRequest.update_mask:type_name -> google.protobuf.FieldMask
-	0,  // 18: circle15.cases.v1.AdvanceCaseRequest.stage:type_name -> circle15.cases.v1.CaseStage
-	4,  // 19: circle15.cases.v1.ListStageChangesResponse.stage_changes:type_name -> circle15.cases.v1.StageChange
-	5,  // 20: circle15.cases.v1.CreateCaseSessionRequest.session:type_name -> circle15.cases.v1.CaseSession
-	5,  // 21: circle15.cases.v1.ListCaseSessionsResponse.case_sessions:type_name -> circle15.cases.v1.CaseSession
-	5,  // 22: circle15.cases.v1.UpdateCaseSessionRequest.session:type_name -> circle15.cases.v1.CaseSession
-	33, // 23: circle15.cases.v1.UpdateCaseSessionRequest.update_mask:type_name -> google.protobuf.FieldMask
-	6,  // 24: circle15.cases.v1.CreateReferralRequest.referral:type_name -> circle15.cases.v1.Referral
-	6,  // 25: circle15.cases.v1.ListReferralsResponse.referrals:type_name -> circle15.cases.v1.Referral
-	1,  // 26: circle15.cases.v1.RecordReferralOutcomeRequest.state:type_name -> circle15.cases.v1.ReferralState
-	7,  // 27: circle15.cases.v1.CreateFollowUpRequest.follow_up:type_name -> circle15.cases.v1.FollowUp
-	7,  // 28: circle15.cases.v1.ListFollowUpsResponse.follow_ups:type_name -> circle15.cases.v1.FollowUp
-	8,  // 29: circle15.cases.v1.CasesService.OpenCase:input_type -> circle15.cases.v1.OpenCaseRequest
-	9,  // 30: circle15.cases.v1.CasesService.GetCase:input_type -> circle15.cases.v1.GetCaseRequest
-	10, // 31: circle15.cases.v1.CasesService.ListCases:input_type -> circle15.cases.v1.ListCasesRequest
-	12, // 32: circle15.cases.v1.CasesService.UpdateCase:input_type -> circle15.cases.v1.UpdateCaseRequest
-	13, // 33: circle15.cases.v1.CasesService.AdvanceCase:input_type -> circle15.cases.v1.AdvanceCaseRequest
-	14, // 34: circle15.cases.v1.CasesService.EvaluateCase:input_type -> circle15.cases.v1.EvaluateCaseRequest
-	15, // 35: circle15.cases.v1.CasesService.ReopenCase:input_type -> circle15.cases.v1.ReopenCaseRequest
-	16, // 36: circle15.cases.v1.CasesService.VoidCase:input_type -> circle15.cases.v1.VoidCaseRequest
-	17, // 37: circle15.cases.v1.CasesService.ListStageChanges:input_type -> circle15.cases.v1.ListStageChangesRequest
-	19, // 38: circle15.cases.v1.CasesService.CreateCaseSession:input_type -> circle15.cases.v1.CreateCaseSessionRequest
-	20, // 39: circle15.cases.v1.CasesService.GetCaseSession:input_type -> circle15.cases.v1.GetCaseSessionRequest
-	21, // 40: circle15.cases.v1.CasesService.ListCaseSessions:input_type -> circle15.cases.v1.ListCaseSessionsRequest
-	23, // 41: circle15.cases.v1.CasesService.UpdateCaseSession:input_type -> circle15.cases.v1.UpdateCaseSessionRequest
-	24, // 42: circle15.cases.v1.CasesService.VoidCaseSession:input_type -> circle15.cases.v1.VoidCaseSessionRequest
-	25, // 43: circle15.cases.v1.CasesService.CreateReferral:input_type -> circle15.cases.v1.CreateReferralRequest
-	26, // 44: circle15.cases.v1.CasesService.ListReferrals:input_type -> circle15.cases.v1.ListReferralsRequest
-	28, // 45: circle15.cases.v1.CasesService.RecordReferralOutcome:input_type -> circle15.cases.v1.RecordReferralOutcomeRequest
-	29, // 46: circle15.cases.v1.CasesService.CreateFollowUp:input_type -> circle15.cases.v1.CreateFollowUpRequest
-	30, // 47: circle15.cases.v1.CasesService.ListFollowUps:input_type -> circle15.cases.v1.ListFollowUpsRequest
-	3,  // 48: circle15.cases.v1.CasesService.OpenCase:output_type -> circle15.cases.v1.Case
-	3,  // 49: circle15.cases.v1.CasesService.GetCase:output_type -> circle15.cases.v1.Case
-	11, // 50: circle15.cases.v1.CasesService.ListCases:output_type -> circle15.cases.v1.ListCasesResponse
-	3,  // 51: circle15.cases.v1.CasesService.UpdateCase:output_type -> circle15.cases.v1.Case
-	3,  // 52: circle15.cases.v1.CasesService.AdvanceCase:output_type -> circle15.cases.v1.Case
-	3,  // 53: circle15.cases.v1.CasesService.EvaluateCase:output_type -> circle15.cases.v1.Case
-	3,  // 54: circle15.cases.v1.CasesService.ReopenCase:output_type -> circle15.cases.v1.Case
-	3,  // 55: circle15.cases.v1.CasesService.VoidCase:output_type -> circle15.cases.v1.Case
-	18, // 56: circle15.cases.v1.CasesService.ListStageChanges:output_type -> circle15.cases.v1.ListStageChangesResponse
-	5,  // 57: circle15.cases.v1.CasesService.CreateCaseSession:output_type -> circle15.cases.v1.CaseSession
-	5,  // 58: circle15.cases.v1.CasesService.GetCaseSession:output_type -> circle15.cases.v1.CaseSession
-	22, // 59: circle15.cases.v1.CasesService.ListCaseSessions:output_type -> circle15.cases.v1.ListCaseSessionsResponse
-	5,  // 60: circle15.cases.v1.CasesService.UpdateCaseSession:output_type -> circle15.cases.v1.CaseSession
-	5,  // 61: circle15.cases.v1.CasesService.VoidCaseSession:output_type -> circle15.cases.v1.CaseSession
-	6,  // 62: circle15.cases.v1.CasesService.CreateReferral:output_type -> circle15.cases.v1.Referral
-	27, // 63: circle15.cases.v1.CasesService.ListReferrals:output_type -> circle15.cases.v1.ListReferralsResponse
-	6,  // 64: circle15.cases.v1.CasesService.RecordReferralOutcome:output_type -> circle15.cases.v1.Referral
-	7,  // 65: circle15.cases.v1.CasesService.CreateFollowUp:output_type -> circle15.cases.v1.FollowUp
-	31, // 66: circle15.cases.v1.CasesService.ListFollowUps:output_type -> circle15.cases.v1.ListFollowUpsResponse
-	48, // [48:67] is the sub-list for method output_type
-	29, // [29:48] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	38, // 10: circle15.cases.v1.Referral.create_time:type_name -> google.protobuf.Timestamp
+	38, // 11: circle15.cases.v1.Referral.update_time:type_name -> google.protobuf.Timestamp
+	38, // 12: circle15.cases.v1.FollowUp.create_time:type_name -> google.protobuf.Timestamp
+	38, // 13: circle15.cases.v1.FollowUp.update_time:type_name -> google.protobuf.Timestamp
+	3,  // 14: circle15.cases.v1.OpenCaseRequest.case:type_name -> circle15.cases.v1.Case
+	0,  // 15: circle15.cases.v1.ListCasesRequest.stage:type_name -> circle15.cases.v1.CaseStage
+	3,  // 16: circle15.cases.v1.ListCasesResponse.cases:type_name -> circle15.cases.v1.Case
+	3,  // 17: circle15.cases.v1.UpdateCaseRequest.case:type_name -> circle15.cases.v1.Case
+	39, // 18: circle15.cases.v1.UpdateCaseRequest.update_mask:type_name -> google.protobuf.FieldMask
+	0,  // 19: circle15.cases.v1.AdvanceCaseRequest.stage:type_name -> circle15.cases.v1.CaseStage
+	4,  // 20: circle15.cases.v1.ListStageChangesResponse.stage_changes:type_name -> circle15.cases.v1.StageChange
+	5,  // 21: circle15.cases.v1.CreateCaseSessionRequest.session:type_name -> circle15.cases.v1.CaseSession
+	5,  // 22: circle15.cases.v1.ListCaseSessionsResponse.case_sessions:type_name -> circle15.cases.v1.CaseSession
+	5,  // 23: circle15.cases.v1.UpdateCaseSessionRequest.session:type_name -> circle15.cases.v1.CaseSession
+	39, // 24: circle15.cases.v1.UpdateCaseSessionRequest.update_mask:type_name -> google.protobuf.FieldMask
+	6,  // 25: circle15.cases.v1.CreateReferralRequest.referral:type_name -> circle15.cases.v1.Referral
+	6,  // 26: circle15.cases.v1.ListReferralsResponse.referrals:type_name -> circle15.cases.v1.Referral
+	6,  // 27: circle15.cases.v1.UpdateReferralRequest.referral:type_name -> circle15.cases.v1.Referral
+	39, // 28: circle15.cases.v1.UpdateReferralRequest.update_mask:type_name -> google.protobuf.FieldMask
+	1,  // 29: circle15.cases.v1.RecordReferralOutcomeRequest.state:type_name -> circle15.cases.v1.ReferralState
+	7,  // 30: circle15.cases.v1.CreateFollowUpRequest.follow_up:type_name -> circle15.cases.v1.FollowUp
+	7,  // 31: circle15.cases.v1.ListFollowUpsResponse.follow_ups:type_name -> circle15.cases.v1.FollowUp
+	7,  // 32: circle15.cases.v1.UpdateFollowUpRequest.follow_up:type_name -> circle15.cases.v1.FollowUp
+	39, // 33: circle15.cases.v1.UpdateFollowUpRequest.update_mask:type_name -> google.protobuf.FieldMask
+	8,  // 34: circle15.cases.v1.CasesService.OpenCase:input_type -> circle15.cases.v1.OpenCaseRequest
+	9,  // 35: circle15.cases.v1.CasesService.GetCase:input_type -> circle15.cases.v1.GetCaseRequest
+	10, // 36: circle15.cases.v1.CasesService.ListCases:input_type -> circle15.cases.v1.ListCasesRequest
+	12, // 37: circle15.cases.v1.CasesService.UpdateCase:input_type -> circle15.cases.v1.UpdateCaseRequest
+	13, // 38: circle15.cases.v1.CasesService.AdvanceCase:input_type -> circle15.cases.v1.AdvanceCaseRequest
+	14, // 39: circle15.cases.v1.CasesService.EvaluateCase:input_type -> circle15.cases.v1.EvaluateCaseRequest
+	15, // 40: circle15.cases.v1.CasesService.ReopenCase:input_type -> circle15.cases.v1.ReopenCaseRequest
+	16, // 41: circle15.cases.v1.CasesService.VoidCase:input_type -> circle15.cases.v1.VoidCaseRequest
+	17, // 42: circle15.cases.v1.CasesService.ListStageChanges:input_type -> circle15.cases.v1.ListStageChangesRequest
+	19, // 43: circle15.cases.v1.CasesService.CreateCaseSession:input_type -> circle15.cases.v1.CreateCaseSessionRequest
+	20, // 44: circle15.cases.v1.CasesService.GetCaseSession:input_type -> circle15.cases.v1.GetCaseSessionRequest
+	21, // 45: circle15.cases.v1.CasesService.ListCaseSessions:input_type -> circle15.cases.v1.ListCaseSessionsRequest
+	23, // 46: circle15.cases.v1.CasesService.UpdateCaseSession:input_type -> circle15.cases.v1.UpdateCaseSessionRequest
+	24, // 47: circle15.cases.v1.CasesService.VoidCaseSession:input_type -> circle15.cases.v1.VoidCaseSessionRequest
+	25, // 48: circle15.cases.v1.CasesService.CreateReferral:input_type -> circle15.cases.v1.CreateReferralRequest
+	26, // 49: circle15.cases.v1.CasesService.GetReferral:input_type -> circle15.cases.v1.GetReferralRequest
+	27, // 50: circle15.cases.v1.CasesService.ListReferrals:input_type -> circle15.cases.v1.ListReferralsRequest
+	29, // 51: circle15.cases.v1.CasesService.UpdateReferral:input_type -> circle15.cases.v1.UpdateReferralRequest
+	30, // 52: circle15.cases.v1.CasesService.RecordReferralOutcome:input_type -> circle15.cases.v1.RecordReferralOutcomeRequest
+	31, // 53: circle15.cases.v1.CasesService.VoidReferral:input_type -> circle15.cases.v1.VoidReferralRequest
+	32, // 54: circle15.cases.v1.CasesService.CreateFollowUp:input_type -> circle15.cases.v1.CreateFollowUpRequest
+	33, // 55: circle15.cases.v1.CasesService.GetFollowUp:input_type -> circle15.cases.v1.GetFollowUpRequest
+	34, // 56: circle15.cases.v1.CasesService.ListFollowUps:input_type -> circle15.cases.v1.ListFollowUpsRequest
+	36, // 57: circle15.cases.v1.CasesService.UpdateFollowUp:input_type -> circle15.cases.v1.UpdateFollowUpRequest
+	37, // 58: circle15.cases.v1.CasesService.VoidFollowUp:input_type -> circle15.cases.v1.VoidFollowUpRequest
+	3,  // 59: circle15.cases.v1.CasesService.OpenCase:output_type -> circle15.cases.v1.Case
+	3,  // 60: circle15.cases.v1.CasesService.GetCase:output_type -> circle15.cases.v1.Case
+	11, // 61: circle15.cases.v1.CasesService.ListCases:output_type -> circle15.cases.v1.ListCasesResponse
+	3,  // 62: circle15.cases.v1.CasesService.UpdateCase:output_type -> circle15.cases.v1.Case
+	3,  // 63: circle15.cases.v1.CasesService.AdvanceCase:output_type -> circle15.cases.v1.Case
+	3,  // 64: circle15.cases.v1.CasesService.EvaluateCase:output_type -> circle15.cases.v1.Case
+	3,  // 65: circle15.cases.v1.CasesService.ReopenCase:output_type -> circle15.cases.v1.Case
+	3,  // 66: circle15.cases.v1.CasesService.VoidCase:output_type -> circle15.cases.v1.Case
+	18, // 67: circle15.cases.v1.CasesService.ListStageChanges:output_type -> circle15.cases.v1.ListStageChangesResponse
+	5,  // 68: circle15.cases.v1.CasesService.CreateCaseSession:output_type -> circle15.cases.v1.CaseSession
+	5,  // 69: circle15.cases.v1.CasesService.GetCaseSession:output_type -> circle15.cases.v1.CaseSession
+	22, // 70: circle15.cases.v1.CasesService.ListCaseSessions:output_type -> circle15.cases.v1.ListCaseSessionsResponse
+	5,  // 71: circle15.cases.v1.CasesService.UpdateCaseSession:output_type -> circle15.cases.v1.CaseSession
+	5,  // 72: circle15.cases.v1.CasesService.VoidCaseSession:output_type -> circle15.cases.v1.CaseSession
+	6,  // 73: circle15.cases.v1.CasesService.CreateReferral:output_type -> circle15.cases.v1.Referral
+	6,  // 74: circle15.cases.v1.CasesService.GetReferral:output_type -> circle15.cases.v1.Referral
+	28, // 75: circle15.cases.v1.CasesService.ListReferrals:output_type -> circle15.cases.v1.ListReferralsResponse
+	6,  // 76: circle15.cases.v1.CasesService.UpdateReferral:output_type -> circle15.cases.v1.Referral
+	6,  // 77: circle15.cases.v1.CasesService.RecordReferralOutcome:output_type -> circle15.cases.v1.Referral
+	6,  // 78: circle15.cases.v1.CasesService.VoidReferral:output_type -> circle15.cases.v1.Referral
+	7,  // 79: circle15.cases.v1.CasesService.CreateFollowUp:output_type -> circle15.cases.v1.FollowUp
+	7,  // 80: circle15.cases.v1.CasesService.GetFollowUp:output_type -> circle15.cases.v1.FollowUp
+	35, // 81: circle15.cases.v1.CasesService.ListFollowUps:output_type -> circle15.cases.v1.ListFollowUpsResponse
+	7,  // 82: circle15.cases.v1.CasesService.UpdateFollowUp:output_type -> circle15.cases.v1.FollowUp
+	7,  // 83: circle15.cases.v1.CasesService.VoidFollowUp:output_type -> circle15.cases.v1.FollowUp
+	59, // [59:84] is the sub-list for method output_type
+	34, // [34:59] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_circle15_cases_v1_cases_proto_init() }
@@ -3058,7 +3576,7 @@ func file_circle15_cases_v1_cases_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_circle15_cases_v1_cases_proto_rawDesc), len(file_circle15_cases_v1_cases_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   30,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

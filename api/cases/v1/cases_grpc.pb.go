@@ -36,10 +36,16 @@ const (
 	CasesService_UpdateCaseSession_FullMethodName     = "/circle15.cases.v1.CasesService/UpdateCaseSession"
 	CasesService_VoidCaseSession_FullMethodName       = "/circle15.cases.v1.CasesService/VoidCaseSession"
 	CasesService_CreateReferral_FullMethodName        = "/circle15.cases.v1.CasesService/CreateReferral"
+	CasesService_GetReferral_FullMethodName           = "/circle15.cases.v1.CasesService/GetReferral"
 	CasesService_ListReferrals_FullMethodName         = "/circle15.cases.v1.CasesService/ListReferrals"
+	CasesService_UpdateReferral_FullMethodName        = "/circle15.cases.v1.CasesService/UpdateReferral"
 	CasesService_RecordReferralOutcome_FullMethodName = "/circle15.cases.v1.CasesService/RecordReferralOutcome"
+	CasesService_VoidReferral_FullMethodName          = "/circle15.cases.v1.CasesService/VoidReferral"
 	CasesService_CreateFollowUp_FullMethodName        = "/circle15.cases.v1.CasesService/CreateFollowUp"
+	CasesService_GetFollowUp_FullMethodName           = "/circle15.cases.v1.CasesService/GetFollowUp"
 	CasesService_ListFollowUps_FullMethodName         = "/circle15.cases.v1.CasesService/ListFollowUps"
+	CasesService_UpdateFollowUp_FullMethodName        = "/circle15.cases.v1.CasesService/UpdateFollowUp"
+	CasesService_VoidFollowUp_FullMethodName          = "/circle15.cases.v1.CasesService/VoidFollowUp"
 )
 
 // CasesServiceClient is the client API for CasesService service.
@@ -61,7 +67,8 @@ type CasesServiceClient interface {
 	// Permission: cases:list.
 	ListCases(ctx context.Context, in *ListCasesRequest, opts ...grpc.CallOption) (*ListCasesResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. The forms of the stages that the case
-	// has left must stay filled. Another worker or domain moves the figures.
+	// has left must stay filled. Another opened_date, worker or domain moves the figures. An opened_date must not be after the first
+	// change of stage or work of the case, nor before the station opened, and the worker must have served there on it.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void), ETAG_MISMATCH.
 	// Permission: cases:update.
 	UpdateCase(ctx context.Context, in *UpdateCaseRequest, opts ...grpc.CallOption) (*Case, error)
@@ -112,22 +119,48 @@ type CasesServiceClient interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (closed or void case).
 	// Permission: referrals:create.
 	CreateReferral(ctx context.Context, in *CreateReferralRequest, opts ...grpc.CallOption) (*Referral, error)
+	// Returns a referral.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
+	// Permission: referrals:get.
+	GetReferral(ctx context.Context, in *GetReferralRequest, opts ...grpc.CallOption) (*Referral, error)
 	// Lists them in the order of their ids.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: referrals:list.
 	ListReferrals(ctx context.Context, in *ListReferralsRequest, opts ...grpc.CallOption) (*ListReferralsResponse, error)
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. It corrects the record, also of a case
+	// that is closed. The answer is not among them: RecordReferralOutcome records it.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void, or of a void case), ETAG_MISMATCH.
+	// Permission: referrals:update.
+	UpdateReferral(ctx context.Context, in *UpdateReferralRequest, opts ...grpc.CallOption) (*Referral, error)
 	// Records how the outside body answered: accepted, later completed, or declined. The answer may come after the case closed.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already completed or declined, accepted twice, void case), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already completed or declined, accepted twice, void, or of a void case),
+	// ETAG_MISMATCH.
 	// Permission: referrals:update.
 	RecordReferralOutcome(ctx context.Context, in *RecordReferralOutcomeRequest, opts ...grpc.CallOption) (*Referral, error)
+	// Takes back a referral that was recorded by mistake.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void, or of a void case), ETAG_MISMATCH.
+	// Permission: referrals:void.
+	VoidReferral(ctx context.Context, in *VoidReferralRequest, opts ...grpc.CallOption) (*Referral, error)
 	// Records a follow-up (回访).
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (neither in evaluation nor closed).
 	// Permission: followUps:create.
 	CreateFollowUp(ctx context.Context, in *CreateFollowUpRequest, opts ...grpc.CallOption) (*FollowUp, error)
+	// Returns a follow-up.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
+	// Permission: followUps:get.
+	GetFollowUp(ctx context.Context, in *GetFollowUpRequest, opts ...grpc.CallOption) (*FollowUp, error)
 	// Lists them in the order of their ids.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: followUps:list.
 	ListFollowUps(ctx context.Context, in *ListFollowUpsRequest, opts ...grpc.CallOption) (*ListFollowUpsResponse, error)
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. It corrects the record.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void, or of a void case), ETAG_MISMATCH.
+	// Permission: followUps:update.
+	UpdateFollowUp(ctx context.Context, in *UpdateFollowUpRequest, opts ...grpc.CallOption) (*FollowUp, error)
+	// Takes back a follow-up that was recorded by mistake.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void, or of a void case), ETAG_MISMATCH.
+	// Permission: followUps:void.
+	VoidFollowUp(ctx context.Context, in *VoidFollowUpRequest, opts ...grpc.CallOption) (*FollowUp, error)
 }
 
 type casesServiceClient struct {
@@ -288,10 +321,30 @@ func (c *casesServiceClient) CreateReferral(ctx context.Context, in *CreateRefer
 	return out, nil
 }
 
+func (c *casesServiceClient) GetReferral(ctx context.Context, in *GetReferralRequest, opts ...grpc.CallOption) (*Referral, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Referral)
+	err := c.cc.Invoke(ctx, CasesService_GetReferral_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *casesServiceClient) ListReferrals(ctx context.Context, in *ListReferralsRequest, opts ...grpc.CallOption) (*ListReferralsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListReferralsResponse)
 	err := c.cc.Invoke(ctx, CasesService_ListReferrals_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *casesServiceClient) UpdateReferral(ctx context.Context, in *UpdateReferralRequest, opts ...grpc.CallOption) (*Referral, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Referral)
+	err := c.cc.Invoke(ctx, CasesService_UpdateReferral_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -308,6 +361,16 @@ func (c *casesServiceClient) RecordReferralOutcome(ctx context.Context, in *Reco
 	return out, nil
 }
 
+func (c *casesServiceClient) VoidReferral(ctx context.Context, in *VoidReferralRequest, opts ...grpc.CallOption) (*Referral, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Referral)
+	err := c.cc.Invoke(ctx, CasesService_VoidReferral_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *casesServiceClient) CreateFollowUp(ctx context.Context, in *CreateFollowUpRequest, opts ...grpc.CallOption) (*FollowUp, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(FollowUp)
@@ -318,10 +381,40 @@ func (c *casesServiceClient) CreateFollowUp(ctx context.Context, in *CreateFollo
 	return out, nil
 }
 
+func (c *casesServiceClient) GetFollowUp(ctx context.Context, in *GetFollowUpRequest, opts ...grpc.CallOption) (*FollowUp, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FollowUp)
+	err := c.cc.Invoke(ctx, CasesService_GetFollowUp_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *casesServiceClient) ListFollowUps(ctx context.Context, in *ListFollowUpsRequest, opts ...grpc.CallOption) (*ListFollowUpsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListFollowUpsResponse)
 	err := c.cc.Invoke(ctx, CasesService_ListFollowUps_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *casesServiceClient) UpdateFollowUp(ctx context.Context, in *UpdateFollowUpRequest, opts ...grpc.CallOption) (*FollowUp, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FollowUp)
+	err := c.cc.Invoke(ctx, CasesService_UpdateFollowUp_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *casesServiceClient) VoidFollowUp(ctx context.Context, in *VoidFollowUpRequest, opts ...grpc.CallOption) (*FollowUp, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FollowUp)
+	err := c.cc.Invoke(ctx, CasesService_VoidFollowUp_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -347,7 +440,8 @@ type CasesServiceServer interface {
 	// Permission: cases:list.
 	ListCases(context.Context, *ListCasesRequest) (*ListCasesResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. The forms of the stages that the case
-	// has left must stay filled. Another worker or domain moves the figures.
+	// has left must stay filled. Another opened_date, worker or domain moves the figures. An opened_date must not be after the first
+	// change of stage or work of the case, nor before the station opened, and the worker must have served there on it.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void), ETAG_MISMATCH.
 	// Permission: cases:update.
 	UpdateCase(context.Context, *UpdateCaseRequest) (*Case, error)
@@ -398,22 +492,48 @@ type CasesServiceServer interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (closed or void case).
 	// Permission: referrals:create.
 	CreateReferral(context.Context, *CreateReferralRequest) (*Referral, error)
+	// Returns a referral.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
+	// Permission: referrals:get.
+	GetReferral(context.Context, *GetReferralRequest) (*Referral, error)
 	// Lists them in the order of their ids.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: referrals:list.
 	ListReferrals(context.Context, *ListReferralsRequest) (*ListReferralsResponse, error)
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. It corrects the record, also of a case
+	// that is closed. The answer is not among them: RecordReferralOutcome records it.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void, or of a void case), ETAG_MISMATCH.
+	// Permission: referrals:update.
+	UpdateReferral(context.Context, *UpdateReferralRequest) (*Referral, error)
 	// Records how the outside body answered: accepted, later completed, or declined. The answer may come after the case closed.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already completed or declined, accepted twice, void case), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already completed or declined, accepted twice, void, or of a void case),
+	// ETAG_MISMATCH.
 	// Permission: referrals:update.
 	RecordReferralOutcome(context.Context, *RecordReferralOutcomeRequest) (*Referral, error)
+	// Takes back a referral that was recorded by mistake.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void, or of a void case), ETAG_MISMATCH.
+	// Permission: referrals:void.
+	VoidReferral(context.Context, *VoidReferralRequest) (*Referral, error)
 	// Records a follow-up (回访).
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (neither in evaluation nor closed).
 	// Permission: followUps:create.
 	CreateFollowUp(context.Context, *CreateFollowUpRequest) (*FollowUp, error)
+	// Returns a follow-up.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
+	// Permission: followUps:get.
+	GetFollowUp(context.Context, *GetFollowUpRequest) (*FollowUp, error)
 	// Lists them in the order of their ids.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: followUps:list.
 	ListFollowUps(context.Context, *ListFollowUpsRequest) (*ListFollowUpsResponse, error)
+	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. It corrects the record.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void, or of a void case), ETAG_MISMATCH.
+	// Permission: followUps:update.
+	UpdateFollowUp(context.Context, *UpdateFollowUpRequest) (*FollowUp, error)
+	// Takes back a follow-up that was recorded by mistake.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void, or of a void case), ETAG_MISMATCH.
+	// Permission: followUps:void.
+	VoidFollowUp(context.Context, *VoidFollowUpRequest) (*FollowUp, error)
 	mustEmbedUnimplementedCasesServiceServer()
 }
 
@@ -469,17 +589,35 @@ func (UnimplementedCasesServiceServer) VoidCaseSession(context.Context, *VoidCas
 func (UnimplementedCasesServiceServer) CreateReferral(context.Context, *CreateReferralRequest) (*Referral, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateReferral not implemented")
 }
+func (UnimplementedCasesServiceServer) GetReferral(context.Context, *GetReferralRequest) (*Referral, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetReferral not implemented")
+}
 func (UnimplementedCasesServiceServer) ListReferrals(context.Context, *ListReferralsRequest) (*ListReferralsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListReferrals not implemented")
+}
+func (UnimplementedCasesServiceServer) UpdateReferral(context.Context, *UpdateReferralRequest) (*Referral, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateReferral not implemented")
 }
 func (UnimplementedCasesServiceServer) RecordReferralOutcome(context.Context, *RecordReferralOutcomeRequest) (*Referral, error) {
 	return nil, status.Error(codes.Unimplemented, "method RecordReferralOutcome not implemented")
 }
+func (UnimplementedCasesServiceServer) VoidReferral(context.Context, *VoidReferralRequest) (*Referral, error) {
+	return nil, status.Error(codes.Unimplemented, "method VoidReferral not implemented")
+}
 func (UnimplementedCasesServiceServer) CreateFollowUp(context.Context, *CreateFollowUpRequest) (*FollowUp, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateFollowUp not implemented")
 }
+func (UnimplementedCasesServiceServer) GetFollowUp(context.Context, *GetFollowUpRequest) (*FollowUp, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetFollowUp not implemented")
+}
 func (UnimplementedCasesServiceServer) ListFollowUps(context.Context, *ListFollowUpsRequest) (*ListFollowUpsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListFollowUps not implemented")
+}
+func (UnimplementedCasesServiceServer) UpdateFollowUp(context.Context, *UpdateFollowUpRequest) (*FollowUp, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateFollowUp not implemented")
+}
+func (UnimplementedCasesServiceServer) VoidFollowUp(context.Context, *VoidFollowUpRequest) (*FollowUp, error) {
+	return nil, status.Error(codes.Unimplemented, "method VoidFollowUp not implemented")
 }
 func (UnimplementedCasesServiceServer) mustEmbedUnimplementedCasesServiceServer() {}
 func (UnimplementedCasesServiceServer) testEmbeddedByValue()                      {}
@@ -772,6 +910,24 @@ func _CasesService_CreateReferral_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CasesService_GetReferral_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetReferralRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CasesServiceServer).GetReferral(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CasesService_GetReferral_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CasesServiceServer).GetReferral(ctx, req.(*GetReferralRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CasesService_ListReferrals_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListReferralsRequest)
 	if err := dec(in); err != nil {
@@ -786,6 +942,24 @@ func _CasesService_ListReferrals_Handler(srv interface{}, ctx context.Context, d
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(CasesServiceServer).ListReferrals(ctx, req.(*ListReferralsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CasesService_UpdateReferral_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateReferralRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CasesServiceServer).UpdateReferral(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CasesService_UpdateReferral_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CasesServiceServer).UpdateReferral(ctx, req.(*UpdateReferralRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -808,6 +982,24 @@ func _CasesService_RecordReferralOutcome_Handler(srv interface{}, ctx context.Co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CasesService_VoidReferral_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VoidReferralRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CasesServiceServer).VoidReferral(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CasesService_VoidReferral_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CasesServiceServer).VoidReferral(ctx, req.(*VoidReferralRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CasesService_CreateFollowUp_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CreateFollowUpRequest)
 	if err := dec(in); err != nil {
@@ -826,6 +1018,24 @@ func _CasesService_CreateFollowUp_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CasesService_GetFollowUp_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetFollowUpRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CasesServiceServer).GetFollowUp(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CasesService_GetFollowUp_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CasesServiceServer).GetFollowUp(ctx, req.(*GetFollowUpRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CasesService_ListFollowUps_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListFollowUpsRequest)
 	if err := dec(in); err != nil {
@@ -840,6 +1050,42 @@ func _CasesService_ListFollowUps_Handler(srv interface{}, ctx context.Context, d
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(CasesServiceServer).ListFollowUps(ctx, req.(*ListFollowUpsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CasesService_UpdateFollowUp_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateFollowUpRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CasesServiceServer).UpdateFollowUp(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CasesService_UpdateFollowUp_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CasesServiceServer).UpdateFollowUp(ctx, req.(*UpdateFollowUpRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CasesService_VoidFollowUp_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VoidFollowUpRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CasesServiceServer).VoidFollowUp(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CasesService_VoidFollowUp_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CasesServiceServer).VoidFollowUp(ctx, req.(*VoidFollowUpRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -912,20 +1158,44 @@ var CasesService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _CasesService_CreateReferral_Handler,
 		},
 		{
+			MethodName: "GetReferral",
+			Handler:    _CasesService_GetReferral_Handler,
+		},
+		{
 			MethodName: "ListReferrals",
 			Handler:    _CasesService_ListReferrals_Handler,
+		},
+		{
+			MethodName: "UpdateReferral",
+			Handler:    _CasesService_UpdateReferral_Handler,
 		},
 		{
 			MethodName: "RecordReferralOutcome",
 			Handler:    _CasesService_RecordReferralOutcome_Handler,
 		},
 		{
+			MethodName: "VoidReferral",
+			Handler:    _CasesService_VoidReferral_Handler,
+		},
+		{
 			MethodName: "CreateFollowUp",
 			Handler:    _CasesService_CreateFollowUp_Handler,
 		},
 		{
+			MethodName: "GetFollowUp",
+			Handler:    _CasesService_GetFollowUp_Handler,
+		},
+		{
 			MethodName: "ListFollowUps",
 			Handler:    _CasesService_ListFollowUps_Handler,
+		},
+		{
+			MethodName: "UpdateFollowUp",
+			Handler:    _CasesService_UpdateFollowUp_Handler,
+		},
+		{
+			MethodName: "VoidFollowUp",
+			Handler:    _CasesService_VoidFollowUp_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
