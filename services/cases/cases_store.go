@@ -69,6 +69,12 @@ var (
 
 	findCase = tenantdb.SQL(`SELECT c.id FROM {tenant}.cases c WHERE ` + caseInScope)
 
+	// lastDay are the days of the last session, and of the last session or referral, of the case $1.
+	lastDay = tenantdb.SQL(`SELECT w.session, greatest(w.session, w.referral) FROM (SELECT
+			(SELECT max(s.session_date) FROM {tenant}.case_sessions s WHERE s.case_id = $1 AND s.void_reason = '') AS session,
+			(SELECT max(r.referral_date) FROM {tenant}.referrals r WHERE r.case_id = $1 AND r.state <> 'VOID') AS referral
+		) w`)
+
 	// firstDay is the day of the first change of stage or work of the case $1; NULL before any.
 	firstDay = tenantdb.SQL(`SELECT min(d.day) FROM (
 			SELECT s.change_date AS day FROM {tenant}.case_stage_changes s WHERE s.case_id = $1
@@ -96,6 +102,16 @@ func lock(ctx context.Context, tx *tenantdb.Tx, id uuid.UUID, owner *string) (lo
 	stations := authz.ScopeFrom(ctx).StationIDs()
 	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[lockedCase], lockCase, id, stations, owner)
 	return row, tenantdb.OrMissing(err, "case", id)
+}
+
+// lastWork are the days of the last work on a case, nil where there was none.
+type lastWork struct {
+	Session *time.Time
+	Work    *time.Time // session or referral
+}
+
+func lastDays(ctx context.Context, tx *tenantdb.Tx, of uuid.UUID) (lastWork, error) {
+	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[lastWork], lastDay, of)
 }
 
 // caseFilter is what a list asks for; nil and empty ask for all.

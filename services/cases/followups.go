@@ -3,8 +3,8 @@ package cases
 import (
 	"context"
 	"errors"
+	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	casesv1 "circle15.dev/api/cases/v1"
@@ -49,28 +49,42 @@ func (s *Service) CreateFollowUp(ctx context.Context, req *casesv1.CreateFollowU
 	})
 }
 
-// checked is the follow-up by the worker, with its day, its worker and its visit checked.
+// checked is the follow-up by the worker, with its day, its worker and its visit checked. It comes after the work, so not
+// before the case first entered its evaluation; a case that was opened again since may have been followed up before.
 func (f followUpRow) checked(ctx context.Context, tx *tenantdb.Tx, of lockedCase, worker string) (followUpRow, error) {
-	if err := of.sinceOpened("followUp.followUpDate", f.FollowUpDate); err != nil {
+	const field = "followUp.followUpDate"
+	if err := of.sinceOpened(field, f.FollowUpDate); err != nil {
 		return f, err
 	}
-	var err error
-	if f.StaffID, err = refs.StaffOn(ctx, tx, "followUp.staffId", worker, of.StationID, f.FollowUpDate); err != nil {
+	evaluated, err := tenantdb.One(ctx, tx, pgx.RowTo[*time.Time], firstEvaluation, of.ID)
+	if err != nil {
 		return f, err
 	}
-	return f, checkVisit(ctx, tx, f.VisitID, of.HouseholdID)
+	if evaluated != nil {
+		if err := notBefore(field, f.FollowUpDate, *evaluated, "the evaluation of the case began"); err != nil {
+			return f, err
+		}
+	}
+	if f.StaffID, err = refs.StaffOn(ctx, tx, "followUp.staffId", worker, of.StationID, f.FollowUpDate); err != nil || f.VisitID == nil {
+		return f, err
+	}
+	visited, err := tenantdb.One(ctx, tx, pgx.RowTo[time.Time], findVisit, *f.VisitID, of.HouseholdID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return f, apierr.InvalidField("followUp.visitId", "must name a completed visit to the client's household")
+	}
+	if err != nil {
+		return f, err
+	}
+	return f, notBefore(field, f.FollowUpDate, visited, "the visit at which it took place,")
 }
 
-// checkVisit resolves the visit, where one is named, at which the follow-up took place.
-func checkVisit(ctx context.Context, tx *tenantdb.Tx, visit *uuid.UUID, household uuid.UUID) error {
-	if visit == nil {
-		return nil
+// ListFollowUps lists the follow-ups of a case, ordered by id.
+func (s *Service) ListFollowUps(ctx context.Context, req *casesv1.ListFollowUpsRequest) (*casesv1.ListFollowUpsResponse, error) {
+	messages, next, err := listOf[followUpRow](ctx, s, req, listFollowUps, nil)
+	if err != nil {
+		return nil, err
 	}
-	_, err := tenantdb.One(ctx, tx, pgx.RowTo[uuid.UUID], findVisit, *visit, household)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return apierr.InvalidField("followUp.visitId", "must name a completed visit to the client's household")
-	}
-	return err
+	return &casesv1.ListFollowUpsResponse{FollowUps: messages, NextPageToken: next}, nil
 }
 
 // GetFollowUp returns a follow-up of a case.
@@ -121,13 +135,4 @@ func (s *Service) VoidFollowUp(ctx context.Context, req *casesv1.VoidFollowUpReq
 		was.VoidReason = req.GetReason()
 		return was.update(ctx, tx)
 	})
-}
-
-// ListFollowUps lists the follow-ups of a case, ordered by id.
-func (s *Service) ListFollowUps(ctx context.Context, req *casesv1.ListFollowUpsRequest) (*casesv1.ListFollowUpsResponse, error) {
-	messages, next, err := listOf[followUpRow](ctx, s, req, listFollowUps, nil)
-	if err != nil {
-		return nil, err
-	}
-	return &casesv1.ListFollowUpsResponse{FollowUps: messages, NextPageToken: next}, nil
 }

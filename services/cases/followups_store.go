@@ -43,7 +43,7 @@ var (
 		WHERE f.id = $1 RETURNING ` + followUpColumns)
 
 	// The visit is locked against being taken back meanwhile.
-	findVisit = tenantdb.SQL(`SELECT v.id FROM {tenant}.visits v
+	findVisit = tenantdb.SQL(`SELECT v.visit_date FROM {tenant}.visits v
 		WHERE v.id = $1 AND v.household_id = $2 AND v.state = 'COMPLETED' FOR SHARE`)
 )
 

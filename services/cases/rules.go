@@ -138,13 +138,19 @@ func (p progress) checkFilled(prefix string) error {
 	return nil
 }
 
-// evaluate fills the evaluation form. Errors: Conflict in another stage, Invalid for the day.
-func (p progress) evaluate(summary, reflection, attainment string, on, last time.Time) (progress, error) {
+// evaluate fills the evaluation form. last is the day of the case's last change, session that of its last session (nil: it
+// had none). Errors: Conflict in another stage, Invalid for the day.
+func (p progress) evaluate(summary, reflection, attainment string, on, last time.Time, session *time.Time) (progress, error) {
 	if p.Stage != evaluation {
 		return p, apierr.New(apierr.Conflict, "a case in stage %s is not evaluated", p.Stage)
 	}
 	if err := notBefore("evaluatedDate", on, last, "the last change of the case"); err != nil {
 		return p, err
+	}
+	if session != nil {
+		if err := notBefore("evaluatedDate", on, *session, "the last session"); err != nil {
+			return p, err
+		}
 	}
 	for _, form := range []struct{ field, text string }{{"summary", summary}, {"reflection", reflection}} {
 		if !filled(form.text) {

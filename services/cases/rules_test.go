@@ -97,7 +97,9 @@ func TestTheDaysOfACaseNeverGoBack(t *testing.T) {
 	wantFault(t, err, apierr.Invalid, "changeDate")
 	_, err = at(evaluation).advance(step{To: closure, On: day(4)}, day(3))
 	wantFault(t, err, apierr.Invalid, "changeDate")
-	_, err = at(evaluation).evaluate("s", "r", "", day(2), day(3))
+	_, err = at(evaluation).evaluate("s", "r", "", day(2), day(3), nil)
+	wantFault(t, err, apierr.Invalid, "evaluatedDate")
+	_, err = at(evaluation).evaluate("s", "r", "", day(4), day(3), dayOrNil(5))
 	wantFault(t, err, apierr.Invalid, "evaluatedDate")
 	_, err = at(closure).reopen(day(2), day(3))
 	wantFault(t, err, apierr.Invalid, "changeDate")
@@ -135,7 +137,7 @@ func TestWhatAStageTakes(t *testing.T) {
 		evaluation: {work: true, followUp: true, evaluation: true}, closure: {followUp: true}, void: {},
 	} {
 		p := progress{Stage: s}
-		_, err := p.evaluate("s", "r", "", day(1), day(1))
+		_, err := p.evaluate("s", "r", "", day(1), day(1), nil)
 		for what, got := range map[string]struct {
 			err  error
 			want bool
@@ -169,7 +171,7 @@ func TestNoWayThroughACaseSkipsAForm(t *testing.T) {
 				s.To = next
 				p, err = p.advance(s, last)
 			case "evaluate":
-				p, err = p.evaluate(text(t), text(t), "", on, last)
+				p, err = p.evaluate(text(t), text(t), "", on, last, nil)
 			case "reopen":
 				p, err = p.reopen(on, last)
 			case "void":

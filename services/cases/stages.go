@@ -33,9 +33,23 @@ func (s *Service) AdvanceCase(ctx context.Context, req *casesv1.AdvanceCaseReque
 		if err != nil {
 			return now, nil, err
 		}
+		if now.Stage == closure {
+			if err := checkClosing(ctx, tx, was, on); err != nil {
+				return now, nil, err
+			}
+		}
 		worker, err := refs.StaffOn(ctx, tx, "staffId", req.GetStaffId(), was.StationID, on)
 		return now, &stageChange{On: on, StaffID: &worker, Note: req.GetNote(), Reason: req.GetClosureReason()}, err
 	})
+}
+
+// checkClosing refuses to close a case before its last work.
+func checkClosing(ctx context.Context, tx *tenantdb.Tx, of lockedCase, on time.Time) error {
+	worked, err := lastDays(ctx, tx, of.ID)
+	if err != nil || worked.Work == nil {
+		return err
+	}
+	return notBefore("changeDate", on, *worked.Work, "the last session or referral")
 }
 
 // EvaluateCase fills the evaluation form.
@@ -44,8 +58,12 @@ func (s *Service) EvaluateCase(ctx context.Context, req *casesv1.EvaluateCaseReq
 	if err != nil {
 		return nil, err
 	}
-	return s.change(ctx, req, func(_ context.Context, _ *tenantdb.Tx, was lockedCase) (progress, *stageChange, error) {
-		now, err := was.evaluate(req.GetSummary(), req.GetReflection(), req.GetGoalAttainment(), on, was.LastChange)
+	return s.change(ctx, req, func(ctx context.Context, tx *tenantdb.Tx, was lockedCase) (progress, *stageChange, error) {
+		worked, err := lastDays(ctx, tx, was.ID)
+		if err != nil {
+			return was.progress, nil, err
+		}
+		now, err := was.evaluate(req.GetSummary(), req.GetReflection(), req.GetGoalAttainment(), on, was.LastChange, worked.Session)
 		return now, nil, err
 	})
 }

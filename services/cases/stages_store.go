@@ -32,6 +32,10 @@ var (
 			AND NOT EXISTS (SELECT FROM {tenant}.case_stage_changes r
 				WHERE r.case_id = $1 AND r.from_stage = 'CLOSURE' AND r.to_stage = 'INTERVENTION' AND r.id > s.id AND r.change_date <= $2)`)
 
+	// firstEvaluation is the day on which the case $1 first entered its evaluation; NULL before.
+	firstEvaluation = tenantdb.SQL(`SELECT min(s.change_date) FROM {tenant}.case_stage_changes s
+		WHERE s.case_id = $1 AND s.to_stage = 'EVALUATION'`)
+
 	listStageChanges = tenantdb.SQL(`SELECT s.id, s.case_id, s.from_stage, s.to_stage, s.change_date, s.staff_id, s.note, s.reason,
 			s.create_time
 		FROM {tenant}.cases c JOIN {tenant}.case_stage_changes s ON s.case_id = c.id

@@ -85,3 +85,38 @@ func TestARefusedStepLeavesTheCaseAsItIs(t *testing.T) {
 		t.Errorf("changes %v", changes)
 	}
 }
+
+func TestACaseIsNotClosedOrEvaluatedBeforeItsLastWork(t *testing.T) {
+	s := setup(t)
+	c := s.work(t, s.open(t), casesv1.CaseStage_CASE_STAGE_EVALUATION, "2021-06-05")
+	s.record(t, c) // on 2021-06-10
+	_, err := s.service.EvaluateCase(s.ctx, s.evaluate(c, "2021-06-09"))
+	refused(t, err, apierr.Invalid, "evaluatedDate")
+	c = must(t)(s.service.EvaluateCase(s.ctx, s.evaluate(c, "2021-06-10")))
+	referral := ok[*casesv1.Referral](t)(s.service.CreateReferral(s.ctx, s.newReferral(c))) // on 2021-06-20
+	_, err = s.service.AdvanceCase(s.ctx, s.advance(c, "2021-06-19"))
+	refused(t, err, apierr.Invalid, "changeDate")
+	void := &casesv1.VoidReferralRequest{CaseId: c.GetId(), Id: referral.GetId(), Reason: "by mistake"}
+	ok[*casesv1.Referral](t)(s.service.VoidReferral(s.ctx, void))
+	must(t)(s.service.AdvanceCase(s.ctx, s.advance(c, "2021-06-10")))
+}
+
+func TestACaseIsNotWorkedWhileItWasClosed(t *testing.T) {
+	s := setup(t)
+	c := s.work(t, s.open(t), casesv1.CaseStage_CASE_STAGE_CLOSURE, "2021-06-20")
+	must(t)(s.service.ReopenCase(s.ctx, &casesv1.ReopenCaseRequest{
+		Id: c.GetId(), Reason: "again", ChangeDate: "2021-07-01", StaffId: s.East.Worker,
+	}))
+	for day, open := range map[string]bool{"2021-06-20": true, "2021-06-21": false, "2021-06-30": false, "2021-07-01": true} {
+		session, referral := s.newSession(c), s.newReferral(c)
+		session.Session.SessionDate, referral.Referral.ReferralDate = day, day
+		_, sessionErr := s.service.CreateCaseSession(s.ctx, session)
+		_, referralErr := s.service.CreateReferral(s.ctx, referral)
+		if !open {
+			refused(t, sessionErr, apierr.Invalid, "session.sessionDate")
+			refused(t, referralErr, apierr.Invalid, "referral.referralDate")
+		} else if sessionErr != nil || referralErr != nil {
+			t.Errorf("%s: %v, %v", day, sessionErr, referralErr)
+		}
+	}
+}

@@ -137,6 +137,10 @@ func TestFollowUpsComeAfterTheWork(t *testing.T) {
 	_, err := s.service.CreateFollowUp(s.ctx, s.newFollowUp(c))
 	refused(t, err, apierr.Conflict, "")
 	s.work(t, c, casesv1.CaseStage_CASE_STAGE_CLOSURE, "2021-08-20")
+	early := s.newFollowUp(c)
+	early.FollowUp.FollowUpDate = "2021-08-19"
+	_, err = s.service.CreateFollowUp(s.ctx, early)
+	refused(t, err, apierr.Invalid, "followUp.followUpDate")
 	of := s.newFollowUp(c)
 	of.FollowUp.VisitId = world.NewID()
 	_, err = s.service.CreateFollowUp(s.ctx, of)
@@ -163,8 +167,13 @@ func TestAFollowUpMayNameTheVisitAtWhichItTookPlace(t *testing.T) {
 	if got := ok[*casesv1.FollowUp](t)(s.service.CreateFollowUp(s.ctx, req)); got.GetVisitId() != req.GetFollowUp().GetVisitId() {
 		t.Errorf("got %v", got)
 	}
-	req.FollowUp.VisitId = visit(s.East.Neighbours)
+	req.FollowUp.FollowUpDate = "2021-09-30"
 	_, err := s.service.CreateFollowUp(s.ctx, req)
+	refused(t, err, apierr.Invalid, "followUp.followUpDate") // the visit came after
+	req.FollowUp.FollowUpDate = "2021-10-02"
+	ok[*casesv1.FollowUp](t)(s.service.CreateFollowUp(s.ctx, req))
+	req.FollowUp.VisitId = visit(s.East.Neighbours)
+	_, err = s.service.CreateFollowUp(s.ctx, req)
 	refused(t, err, apierr.Invalid, "followUp.visitId")
 	req.FollowUp.VisitId = visit(s.East.Household)
 	ok[*visitsv1.Visit](t)(record.VoidVisit(s.ctx, &visitsv1.VoidVisitRequest{Id: req.GetFollowUp().GetVisitId(), Reason: "by mistake"}))

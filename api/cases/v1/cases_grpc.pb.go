@@ -73,11 +73,13 @@ type CasesServiceClient interface {
 	// Permission: cases:update.
 	UpdateCase(ctx context.Context, in *UpdateCaseRequest, opts ...grpc.CallOption) (*Case, error)
 	// Moves a case to the next stage. Leaving assessment needs an assessment, leaving planning goals and a plan, entering closure an
-	// evaluation. The change_date must not be before the opened_date, the last change or, for closure, the evaluated_date.
+	// evaluation. The change_date must not be before the opened_date, the last change or, for closure, the evaluated_date and the last
+	// session or referral.
 	// Errors: INVALID_ARGUMENT (a required form is empty), NOT_FOUND, CONFLICT (not the next stage), ETAG_MISMATCH.
 	// Permission: cases:advance.
 	AdvanceCase(ctx context.Context, in *AdvanceCaseRequest, opts ...grpc.CallOption) (*Case, error)
-	// Fills the evaluation form of a case in its evaluation stage, or fills it anew.
+	// Fills the evaluation form of a case in its evaluation stage, or fills it anew. The evaluated_date must not be before the last
+	// change or the last session.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (another stage), ETAG_MISMATCH.
 	// Permission: cases:evaluate.
 	EvaluateCase(ctx context.Context, in *EvaluateCaseRequest, opts ...grpc.CallOption) (*Case, error)
@@ -94,7 +96,8 @@ type CasesServiceClient interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: cases:get.
 	ListStageChanges(ctx context.Context, in *ListStageChangesRequest, opts ...grpc.CallOption) (*ListStageChangesResponse, error)
-	// Records a session (节): it gets the next number of the case, and it is counted with its person-times on its session_date.
+	// Records a session (节): it gets the next number of the case, and it is counted with its person-times on its session_date, a day
+	// on which the case was open.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (closed or void case).
 	// Permission: caseSessions:create.
 	CreateCaseSession(ctx context.Context, in *CreateCaseSessionRequest, opts ...grpc.CallOption) (*CaseSession, error)
@@ -115,7 +118,7 @@ type CasesServiceClient interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void, or of a void case), ETAG_MISMATCH.
 	// Permission: caseSessions:void.
 	VoidCaseSession(ctx context.Context, in *VoidCaseSessionRequest, opts ...grpc.CallOption) (*CaseSession, error)
-	// Records a referral.
+	// Records a referral on a day on which the case was open.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (closed or void case).
 	// Permission: referrals:create.
 	CreateReferral(ctx context.Context, in *CreateReferralRequest, opts ...grpc.CallOption) (*Referral, error)
@@ -141,7 +144,7 @@ type CasesServiceClient interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void, or of a void case), ETAG_MISMATCH.
 	// Permission: referrals:void.
 	VoidReferral(ctx context.Context, in *VoidReferralRequest, opts ...grpc.CallOption) (*Referral, error)
-	// Records a follow-up (回访).
+	// Records a follow-up (回访). The follow_up_date must not be before the case first entered its evaluation, or before the visit.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (neither in evaluation nor closed).
 	// Permission: followUps:create.
 	CreateFollowUp(ctx context.Context, in *CreateFollowUpRequest, opts ...grpc.CallOption) (*FollowUp, error)
@@ -446,11 +449,13 @@ type CasesServiceServer interface {
 	// Permission: cases:update.
 	UpdateCase(context.Context, *UpdateCaseRequest) (*Case, error)
 	// Moves a case to the next stage. Leaving assessment needs an assessment, leaving planning goals and a plan, entering closure an
-	// evaluation. The change_date must not be before the opened_date, the last change or, for closure, the evaluated_date.
+	// evaluation. The change_date must not be before the opened_date, the last change or, for closure, the evaluated_date and the last
+	// session or referral.
 	// Errors: INVALID_ARGUMENT (a required form is empty), NOT_FOUND, CONFLICT (not the next stage), ETAG_MISMATCH.
 	// Permission: cases:advance.
 	AdvanceCase(context.Context, *AdvanceCaseRequest) (*Case, error)
-	// Fills the evaluation form of a case in its evaluation stage, or fills it anew.
+	// Fills the evaluation form of a case in its evaluation stage, or fills it anew. The evaluated_date must not be before the last
+	// change or the last session.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (another stage), ETAG_MISMATCH.
 	// Permission: cases:evaluate.
 	EvaluateCase(context.Context, *EvaluateCaseRequest) (*Case, error)
@@ -467,7 +472,8 @@ type CasesServiceServer interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: cases:get.
 	ListStageChanges(context.Context, *ListStageChangesRequest) (*ListStageChangesResponse, error)
-	// Records a session (节): it gets the next number of the case, and it is counted with its person-times on its session_date.
+	// Records a session (节): it gets the next number of the case, and it is counted with its person-times on its session_date, a day
+	// on which the case was open.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (closed or void case).
 	// Permission: caseSessions:create.
 	CreateCaseSession(context.Context, *CreateCaseSessionRequest) (*CaseSession, error)
@@ -488,7 +494,7 @@ type CasesServiceServer interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void, or of a void case), ETAG_MISMATCH.
 	// Permission: caseSessions:void.
 	VoidCaseSession(context.Context, *VoidCaseSessionRequest) (*CaseSession, error)
-	// Records a referral.
+	// Records a referral on a day on which the case was open.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (closed or void case).
 	// Permission: referrals:create.
 	CreateReferral(context.Context, *CreateReferralRequest) (*Referral, error)
@@ -514,7 +520,7 @@ type CasesServiceServer interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void, or of a void case), ETAG_MISMATCH.
 	// Permission: referrals:void.
 	VoidReferral(context.Context, *VoidReferralRequest) (*Referral, error)
-	// Records a follow-up (回访).
+	// Records a follow-up (回访). The follow_up_date must not be before the case first entered its evaluation, or before the visit.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, CONFLICT (neither in evaluation nor closed).
 	// Permission: followUps:create.
 	CreateFollowUp(context.Context, *CreateFollowUpRequest) (*FollowUp, error)
