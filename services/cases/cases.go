@@ -55,7 +55,7 @@ func (s *Service) OpenCase(ctx context.Context, req *casesv1.OpenCaseRequest) (*
 		if err != nil {
 			return nil, err
 		}
-		needs, err := resolveNeeds(ctx, tx, in.GetNeedIds(), nil, client.HouseholdID)
+		needs, err := resolveNeeds(ctx, tx, in.GetNeedIds(), nil, client)
 		if err != nil {
 			return nil, err
 		}
@@ -187,7 +187,8 @@ func changed(ctx context.Context, tx *tenantdb.Tx, was caseRow, merged *casesv1.
 			return now, err
 		}
 	}
-	now.NeedIDs, err = resolveNeeds(ctx, tx, merged.GetNeedIds(), was.NeedIDs, was.HouseholdID)
+	client := refs.ResidentRef{ID: was.ResidentID, HouseholdID: was.HouseholdID, StationID: was.StationID}
+	now.NeedIDs, err = resolveNeeds(ctx, tx, merged.GetNeedIds(), was.NeedIDs, client)
 	return now, err
 }
 
@@ -212,8 +213,9 @@ func correctedOpening(ctx context.Context, tx *tenantdb.Tx, c caseRow, text stri
 	return opened, err
 }
 
-// resolveNeeds resolves the needs of a case, sorted: those that it does not have yet must be needs of the household.
-func resolveNeeds(ctx context.Context, tx *tenantdb.Tx, list []string, had []uuid.UUID, household uuid.UUID) ([]uuid.UUID, error) {
+// resolveNeeds resolves the needs of a case, sorted. Those that it does not have yet must be needs of the household of the
+// case, client.HouseholdID, or of the one where the client lives now, within the data scope.
+func resolveNeeds(ctx context.Context, tx *tenantdb.Tx, list []string, had []uuid.UUID, client refs.ResidentRef) ([]uuid.UUID, error) {
 	needs := make([]uuid.UUID, len(list))
 	fresh := map[uuid.UUID]string{}
 	for i, s := range list {
@@ -228,7 +230,8 @@ func resolveNeeds(ctx context.Context, tx *tenantdb.Tx, list []string, had []uui
 		}
 	}
 	if len(fresh) > 0 {
-		found, err := tenantdb.All(ctx, tx, pgx.RowTo[uuid.UUID], householdNeeds, needs, household)
+		found, err := tenantdb.All(ctx, tx, pgx.RowTo[uuid.UUID], householdNeeds, needs, client.HouseholdID, client.ID,
+			authz.ScopeFrom(ctx).StationIDs())
 		if err != nil {
 			return nil, err
 		}
@@ -238,7 +241,7 @@ func resolveNeeds(ctx context.Context, tx *tenantdb.Tx, list []string, had []uui
 	}
 	for _, id := range needs {
 		if field, missing := fresh[id]; missing {
-			return nil, apierr.InvalidField(field, "must name a need of the client's household")
+			return nil, apierr.InvalidField(field, "must name a need of the household of the case or of the client")
 		}
 	}
 	slices.SortFunc(needs, ids.Compare)

@@ -83,8 +83,13 @@ var (
 			UNION ALL SELECT f.follow_up_date FROM {tenant}.case_follow_ups f WHERE f.case_id = $1 AND f.void_reason = ''
 		) d`)
 
-	householdNeeds = tenantdb.SQL(`SELECT id FROM {tenant}.needs WHERE id = ANY($1) AND household_id = $2 AND state <> 'VOID'`)
-	addNeeds       = tenantdb.SQL(`INSERT INTO {tenant}.case_needs (case_id, need_id) SELECT $1::uuid, unnest($2::uuid[])
+	// householdNeeds are those of the needs $1 that are of the household of the case ($2) or of the one where the client ($3)
+	// lives now.
+	householdNeeds = tenantdb.SQL(`SELECT n.id FROM {tenant}.needs n
+		WHERE n.id = ANY($1) AND n.state <> 'VOID' AND ($4::uuid[] IS NULL OR n.station_id = ANY($4))
+			AND n.household_id IN ($2, (SELECT r.household_id FROM {tenant}.residents r WHERE r.id = $3))`)
+
+	addNeeds = tenantdb.SQL(`INSERT INTO {tenant}.case_needs (case_id, need_id) SELECT $1::uuid, unnest($2::uuid[])
 		ON CONFLICT DO NOTHING`)
 	dropNeeds = tenantdb.SQL(`DELETE FROM {tenant}.case_needs WHERE case_id = $1 AND need_id <> ALL($2::uuid[])`)
 )

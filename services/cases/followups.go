@@ -9,6 +9,7 @@ import (
 
 	casesv1 "circle15.dev/api/cases/v1"
 	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/authz"
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/patch"
@@ -68,9 +69,10 @@ func (f followUpRow) checked(ctx context.Context, tx *tenantdb.Tx, of lockedCase
 	if f.StaffID, err = refs.StaffOn(ctx, tx, "followUp.staffId", worker, of.StationID, f.FollowUpDate); err != nil || f.VisitID == nil {
 		return f, err
 	}
-	visited, err := tenantdb.One(ctx, tx, pgx.RowTo[time.Time], findVisit, *f.VisitID, of.HouseholdID)
+	visited, err := tenantdb.One(ctx, tx, pgx.RowTo[time.Time], findVisit, *f.VisitID, of.HouseholdID, of.ResidentID,
+		authz.ScopeFrom(ctx).StationIDs())
 	if errors.Is(err, pgx.ErrNoRows) {
-		return f, apierr.InvalidField("followUp.visitId", "must name a completed visit to the client's household")
+		return f, apierr.InvalidField("followUp.visitId", "must name a completed visit to the household of the case or of the client")
 	}
 	if err != nil {
 		return f, err

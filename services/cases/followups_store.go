@@ -42,9 +42,11 @@ var (
 			finding = $5, next_steps = $6, void_reason = $7, revision = f.revision + 1, update_time = now()
 		WHERE f.id = $1 RETURNING ` + followUpColumns)
 
-	// The visit is locked against being taken back meanwhile.
+	// The visit is locked against being taken back meanwhile. It went to the household of the case ($2) or to the one where the
+	// client ($3) lives now.
 	findVisit = tenantdb.SQL(`SELECT v.visit_date FROM {tenant}.visits v
-		WHERE v.id = $1 AND v.household_id = $2 AND v.state = 'COMPLETED' FOR SHARE`)
+		WHERE v.id = $1 AND v.state = 'COMPLETED' AND ($4::uuid[] IS NULL OR v.station_id = ANY($4))
+			AND v.household_id IN ($2, (SELECT r.household_id FROM {tenant}.residents r WHERE r.id = $3)) FOR SHARE OF v`)
 )
 
 func insertNewFollowUp(ctx context.Context, tx *tenantdb.Tx, f followUpRow, by string) (followUpRow, error) {

@@ -228,12 +228,14 @@ type Case struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The client.
-	ResidentId  string `protobuf:"bytes,2,opt,name=resident_id,json=residentId,proto3" json:"resident_id,omitempty"`
+	ResidentId string `protobuf:"bytes,2,opt,name=resident_id,json=residentId,proto3" json:"resident_id,omitempty"`
+	// The client's household when the case was opened; it stays when the client moves, and so do the figures.
 	HouseholdId string `protobuf:"bytes,3,opt,name=household_id,json=householdId,proto3" json:"household_id,omitempty"`
-	StationId   string `protobuf:"bytes,4,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
+	// The station that opened the case; it works it to its end, also when the client has moved to another.
+	StationId string `protobuf:"bytes,4,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
 	// The responsible worker.
 	StaffId string `protobuf:"bytes,5,opt,name=staff_id,json=staffId,proto3" json:"staff_id,omitempty"`
-	// Needs of the client's household that the case answers.
+	// Needs that the case answers: of household_id, or of the household to which the client has moved since.
 	NeedIds []string `protobuf:"bytes,6,rep,name=need_ids,json=needIds,proto3" json:"need_ids,omitempty"`
 	Domain  string   `protobuf:"bytes,7,opt,name=domain,proto3" json:"domain,omitempty"`
 	Title   string   `protobuf:"bytes,8,opt,name=title,proto3" json:"title,omitempty"`
@@ -875,7 +877,7 @@ type FollowUp struct {
 	CaseId    string                 `protobuf:"bytes,2,opt,name=case_id,json=caseId,proto3" json:"case_id,omitempty"`
 	StationId string                 `protobuf:"bytes,3,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
 	StaffId   string                 `protobuf:"bytes,4,opt,name=staff_id,json=staffId,proto3" json:"staff_id,omitempty"`
-	// The completed visit to the client's household at which it took place.
+	// The completed visit at which it took place: to the household of the case, or to the one to which the client has moved since.
 	VisitId      string                 `protobuf:"bytes,5,opt,name=visit_id,json=visitId,proto3" json:"visit_id,omitempty"`
 	FollowUpDate string                 `protobuf:"bytes,6,opt,name=follow_up_date,json=followUpDate,proto3" json:"follow_up_date,omitempty"`
 	Finding      string                 `protobuf:"bytes,7,opt,name=finding,proto3" json:"finding,omitempty"`
