@@ -215,7 +215,7 @@ func (s *Service) VoidGroup(ctx context.Context, req *activitiesv1.VoidGroupRequ
 	})
 }
 
-// AdvanceGroup moves a group to its next stage.
+// AdvanceGroup moves a group to its next stage, or one back. The figures stay: it is one group.
 func (s *Service) AdvanceGroup(ctx context.Context, req *activitiesv1.AdvanceGroupRequest) (*activitiesv1.Group, error) {
 	id, err := ids.Parse("id", req.GetId())
 	if err != nil {
@@ -225,6 +225,7 @@ func (s *Service) AdvanceGroup(ctx context.Context, req *activitiesv1.AdvanceGro
 	if err != nil {
 		return nil, err
 	}
+	to := move{To: stageFromProto[req.GetStage()], Ended: ended, Reason: req.GetReason()}
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*activitiesv1.Group, error) {
 		row, err := lockedGroup(ctx, tx, id, authz.ScopeFrom(ctx).Owner())
 		if err != nil {
@@ -237,7 +238,7 @@ func (s *Service) AdvanceGroup(ctx context.Context, req *activitiesv1.AdvanceGro
 		if err != nil {
 			return nil, err
 		}
-		if row.progress, err = row.advance(stageFromProto[req.GetStage()], ended, sessions.Last); err != nil {
+		if row.progress, err = row.advance(to, sessions.Last); err != nil {
 			return nil, err
 		}
 		if row, err = row.update(ctx, tx); err != nil {

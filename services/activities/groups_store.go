@@ -29,7 +29,7 @@ type groupRow struct {
 
 const (
 	groupColumns = `g.id, g.station_id, g.staff_id, g.display_name, g.domain, g.purpose, g.stage, g.opened_date, g.ended_date,
-		g.void_reason, g.member_ids, g.revision, g.create_time, g.update_time`
+		g.void_reason, g.return_reason, g.member_ids, g.revision, g.create_time, g.update_time`
 
 	// groupInScope is the data scope ($2 stations, $3 recorder) of a statement about the group $1.
 	groupInScope = `g.id = $1 AND ($2::uuid[] IS NULL OR g.station_id = ANY($2)) AND ($3::text IS NULL OR g.created_by = $3)`
@@ -49,7 +49,8 @@ var (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING ` + groupColumns)
 
 	updateGroup = tenantdb.SQL(`UPDATE {tenant}.groups AS g SET staff_id = $2, display_name = $3, domain = $4, purpose = $5,
-			stage = $6, ended_date = $7, void_reason = $8, member_ids = $9, opened_date = $10, revision = g.revision + 1, update_time = now()
+			stage = $6, ended_date = $7, void_reason = $8, member_ids = $9, opened_date = $10,
+			return_reason = $11, revision = g.revision + 1, update_time = now()
 		WHERE g.id = $1 RETURNING ` + groupColumns)
 )
 
@@ -70,7 +71,8 @@ func (g groupRow) insert(ctx context.Context, tx *tenantdb.Tx, by string) (group
 // update stores a changed group as its next revision.
 func (g groupRow) update(ctx context.Context, tx *tenantdb.Tx) (groupRow, error) {
 	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[groupRow], updateGroup, g.ID, g.StaffID, g.DisplayName, g.Domain, g.Purpose,
-		string(g.Stage), g.Ended, g.VoidReason, g.MemberIDs, g.Opened)
+		string(g.Stage), g.Ended, g.VoidReason, g.MemberIDs, g.Opened,
+		g.ReturnReason)
 }
 
 var stageToProto = map[stage]activitiesv1.GroupStage{
@@ -88,19 +90,20 @@ func (g groupRow) cursor() string { return g.ID.String() }
 
 func (g groupRow) toProto() *activitiesv1.Group {
 	return &activitiesv1.Group{
-		Id:          g.ID.String(),
-		StationId:   g.StationID.String(),
-		StaffId:     g.StaffID.String(),
-		DisplayName: g.DisplayName,
-		Domain:      g.Domain,
-		Purpose:     g.Purpose,
-		Stage:       stageToProto[g.Stage],
-		OpenedDate:  civildate.Format(g.Opened),
-		EndedDate:   civildate.FormatOptional(g.Ended),
-		VoidReason:  g.VoidReason,
-		MemberIds:   ids.Strings(g.MemberIDs),
-		Etag:        etag.Of(g.Revision),
-		CreateTime:  timestamppb.New(g.CreateTime),
-		UpdateTime:  timestamppb.New(g.UpdateTime),
+		Id:           g.ID.String(),
+		StationId:    g.StationID.String(),
+		StaffId:      g.StaffID.String(),
+		DisplayName:  g.DisplayName,
+		Domain:       g.Domain,
+		Purpose:      g.Purpose,
+		Stage:        stageToProto[g.Stage],
+		OpenedDate:   civildate.Format(g.Opened),
+		EndedDate:    civildate.FormatOptional(g.Ended),
+		VoidReason:   g.VoidReason,
+		ReturnReason: g.ReturnReason,
+		MemberIds:    ids.Strings(g.MemberIDs),
+		Etag:         etag.Of(g.Revision),
+		CreateTime:   timestamppb.New(g.CreateTime),
+		UpdateTime:   timestamppb.New(g.UpdateTime),
 	}
 }

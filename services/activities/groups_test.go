@@ -346,3 +346,34 @@ func TestTheOpeningOfAGroupIsCorrectedWithItsFigures(t *testing.T) {
 	_, err := update("2021-08-02")
 	wantField(t, err, "group.openedDate")
 }
+
+func TestAGroupGoesBackAStageWithAReason(t *testing.T) {
+	c := newCity(t)
+	g := c.open(t, c.elders())
+	for _, stage := range []activitiesv1.GroupStage{formation, transition, maturity} {
+		if _, err := c.advance(g.GetId(), stage, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.advance(g.GetId(), ending, "2021-07-09"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.advance(g.GetId(), maturity, "")
+	wantField(t, err, "reason")
+	back := &activitiesv1.AdvanceGroupRequest{Id: g.GetId(), Stage: transition, Reason: "by mistake"}
+	_, err = c.AdvanceGroup(c.bureau, back)
+	wantKind(t, err, apierr.Conflict) // two stages at once
+	back.Stage = maturity
+	g, err = c.AdvanceGroup(c.bureau, back)
+	if err != nil || g.GetStage() != maturity || g.GetEndedDate() != "" || g.GetReturnReason() != "by mistake" {
+		t.Fatalf("went back as %v, error %v", g, err)
+	}
+	c.meet(t, g.GetId(), c.session()) // on 2021-07-10
+	_, err = c.advance(g.GetId(), ending, "2021-07-09")
+	wantField(t, err, "endedDate")
+	g, err = c.advance(g.GetId(), ending, "2021-07-10")
+	if err != nil || g.GetReturnReason() != "by mistake" {
+		t.Errorf("ended again as %v, error %v", g, err)
+	}
+	c.wantFigures(t, map[string]int{"group": 1, "person_times": 3})
+}

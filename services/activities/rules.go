@@ -2,6 +2,7 @@ package activities
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"circle15.dev/internal/apierr"
@@ -78,34 +79,60 @@ var stages = []stage{preparation, formation, transition, maturity, ending}
 
 // progress is how far a group has come.
 type progress struct {
-	Stage      stage
-	Opened     time.Time
-	Ended      *time.Time
-	VoidReason string
+	Stage        stage
+	Opened       time.Time
+	Ended        *time.Time
+	VoidReason   string
+	ReturnReason string // why it last went back to the stage before
 }
 
-// advance moves a group to its next stage. ENDING takes the day on which the group ended, which is not before its last
-// session (nil: it had none). The fields are those of AdvanceGroupRequest.
-func (p progress) advance(to stage, ended, lastSession *time.Time) (progress, error) {
+// move is a request to enter another stage: the next one, or with a reason the one before.
+type move struct {
+	To     stage
+	Ended  *time.Time
+	Reason string
+}
+
+// advance moves a group to its next stage, or one back. ENDING takes the day on which the group ended, which is not before
+// its last session (nil: it had none). Going back takes a reason. The fields are those of AdvanceGroupRequest.
+func (p progress) advance(m move, lastSession *time.Time) (progress, error) {
 	if err := p.notVoid(); err != nil {
 		return p, err
 	}
 	at := slices.Index(stages, p.Stage)
+	if at > 0 && m.To == stages[at-1] {
+		return p.goBack(m)
+	}
 	switch {
 	case p.Stage == ending:
 		return p, apierr.New(apierr.Conflict, "the group has ended")
-	case stages[at+1] != to:
+	case stages[at+1] != m.To:
 		return p, apierr.New(apierr.Conflict, "the group is in stage %s; its next stage is %s", p.Stage, stages[at+1])
-	case to != ending && ended != nil:
+	case m.Reason != "":
+		return p, apierr.InvalidField("reason", "goes with the stage before alone")
+	case m.To != ending && m.Ended != nil:
 		return p, apierr.InvalidField("endedDate", "goes with stage GROUP_STAGE_ENDING alone")
-	case to == ending && ended == nil:
+	case m.To == ending && m.Ended == nil:
 		return p, apierr.InvalidField("endedDate", "is required to end a group")
-	case to == ending && ended.Before(p.Opened):
+	case m.To == ending && m.Ended.Before(p.Opened):
 		return p, apierr.InvalidField("endedDate", "must not be before the group was opened, on %s", civildate.Format(p.Opened))
-	case to == ending && lastSession != nil && ended.Before(*lastSession):
+	case m.To == ending && lastSession != nil && m.Ended.Before(*lastSession):
 		return p, apierr.InvalidField("endedDate", "must not be before the last session, on %s", civildate.Format(*lastSession))
 	}
-	p.Stage, p.Ended = to, ended
+	p.Stage, p.Ended = m.To, m.Ended
+	return p, nil
+}
+
+// goBack moves a group to the stage before. No session contradicts it: a session is of a day, not of a stage, and there is
+// none after the end.
+func (p progress) goBack(m move) (progress, error) {
+	switch {
+	case strings.TrimSpace(m.Reason) == "":
+		return p, apierr.InvalidField("reason", "is required to go back to the stage before")
+	case m.Ended != nil:
+		return p, apierr.InvalidField("endedDate", "goes with stage GROUP_STAGE_ENDING alone")
+	}
+	p.Stage, p.Ended, p.ReturnReason = m.To, nil, m.Reason
 	return p, nil
 }
 

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -50,33 +51,50 @@ func TestAChangeMayNotHoldAPlannedActivityNorUnholdAHeldOne(t *testing.T) {
 	wantField(t, event{State: held, PlannedDate: day("2021-09-01"), Attendees: 3}.check(), "activity.heldDate")
 }
 
-func TestAGroupPassesThroughEveryStageInOrderAndEndsOnce(t *testing.T) {
+func TestAGroupPassesThroughEveryStageInOrderAndReturnsWithAReason(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := progress{Stage: preparation, Opened: *day("2021-06-01")}
 		at := 0
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
-			to := rapid.SampledFrom(append([]stage{""}, stages...)).Draw(t, "to")
-			ended := rapid.SampledFrom([]*time.Time{nil, day("2021-05-31"), day("2021-06-01"), day("2021-08-01")}).Draw(t, "ended")
-			last := rapid.SampledFrom([]*time.Time{nil, day("2021-06-01"), day("2021-07-01")}).Draw(t, "last session")
-			legal := at < 4 && to == stages[min(at+1, 4)] && (ended != nil) == (to == ending)
-			if legal && to == ending {
-				legal = !ended.Before(p.Opened) && (last == nil || !ended.Before(*last))
+			m := move{
+				To:     rapid.SampledFrom(append([]stage{"", voidGroup}, stages...)).Draw(t, "to"),
+				Ended:  rapid.SampledFrom([]*time.Time{nil, day("2021-05-31"), day("2021-06-01"), day("2021-08-01")}).Draw(t, "ended"),
+				Reason: rapid.SampledFrom([]string{"", "", " ", "by mistake"}).Draw(t, "reason"),
 			}
-			next, err := p.advance(to, ended, last)
+			last := rapid.SampledFrom([]*time.Time{nil, day("2021-06-01"), day("2021-07-01")}).Draw(t, "last session")
+			back := at > 0 && m.To == stages[at-1] && m.Reason == "by mistake" && m.Ended == nil
+			onward := at < 4 && m.To == stages[min(at+1, 4)] && m.Reason == "" && (m.Ended != nil) == (m.To == ending)
+			if onward && m.To == ending {
+				onward = !m.Ended.Before(p.Opened) && (last == nil || !m.Ended.Before(*last))
+			}
+			next, err := p.advance(m, last)
 			switch {
-			case legal != (err == nil):
-				t.Fatalf("from %s to %s, ended %v, last session %v: error %v", p.Stage, to, ended, last, err)
+			case (back || onward) != (err == nil):
+				t.Fatalf("from %s by %+v, last session %v: error %v", p.Stage, m, last, err)
 			case err != nil && next != p:
 				t.Fatalf("a refused step changed the group to %+v", next)
 			case err == nil:
-				at++
-				p = next
+				p, at = next, slices.Index(stages, next.Stage)
 			}
-			if (p.Stage == ending) != (p.Ended != nil) {
+			if p.Stage != stages[at] || (p.Stage == ending) != (p.Ended != nil) {
 				t.Fatalf("stage %s with ended day %v", p.Stage, p.Ended)
 			}
 		}
 	})
+}
+
+func TestAVoidGroupStaysVoid(t *testing.T) {
+	void, err := progress{Stage: ending, Opened: *day("2021-06-01"), Ended: day("2021-08-01")}.takeBack("by mistake")
+	if err != nil || void.Stage != voidGroup {
+		t.Fatalf("void as %+v, error %v", void, err)
+	}
+	_, againErr := void.takeBack("r")
+	_, advanceErr := void.advance(move{To: maturity, Reason: "r"}, nil)
+	for _, err := range []error{againErr, advanceErr, void.admits(*day("2021-07-01"))} {
+		if apierr.KindOf(err) != apierr.Conflict {
+			t.Errorf("error %v, want a conflict", err)
+		}
+	}
 }
 
 func TestASessionIsHeldBetweenTheOpeningAndTheEndOfItsGroup(t *testing.T) {
@@ -85,6 +103,7 @@ func TestASessionIsHeldBetweenTheOpeningAndTheEndOfItsGroup(t *testing.T) {
 		t.Errorf("on the day of the opening: %v", err)
 	}
 	wantField(t, open.admits(*day("2021-05-31")), "session.sessionDate")
+	wantField(t, progress{Stage: ending, Opened: open.Opened, Ended: day("2021-08-01")}.covers(*day("2021-08-02")), "session.sessionDate")
 	ended := progress{Stage: ending, Opened: open.Opened, Ended: day("2021-08-01")}
 	if err := ended.admits(*day("2021-07-01")); apierr.KindOf(err) != apierr.Conflict {
 		t.Errorf("an ended group: %v, want a conflict", err)

@@ -333,10 +333,12 @@ type Group struct {
 	// Residents of the station.
 	MemberIds []string `protobuf:"bytes,10,rep,name=member_ids,json=memberIds,proto3" json:"member_ids,omitempty"`
 	// Opaque revision; send it back in If-Match (RFC 9110) or in this field to refuse a lost update.
-	Etag          string                 `protobuf:"bytes,11,opt,name=etag,proto3" json:"etag,omitempty"`
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	VoidReason    string                 `protobuf:"bytes,14,opt,name=void_reason,json=voidReason,proto3" json:"void_reason,omitempty"`
+	Etag       string                 `protobuf:"bytes,11,opt,name=etag,proto3" json:"etag,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	VoidReason string                 `protobuf:"bytes,14,opt,name=void_reason,json=voidReason,proto3" json:"void_reason,omitempty"`
+	// Why it last went back to the stage before.
+	ReturnReason  string `protobuf:"bytes,15,opt,name=return_reason,json=returnReason,proto3" json:"return_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -465,6 +467,13 @@ func (x *Group) GetUpdateTime() *timestamppb.Timestamp {
 func (x *Group) GetVoidReason() string {
 	if x != nil {
 		return x.VoidReason
+	}
+	return ""
+}
+
+func (x *Group) GetReturnReason() string {
+	if x != nil {
+		return x.ReturnReason
 	}
 	return ""
 }
@@ -1459,11 +1468,14 @@ func (x *UpdateGroupRequest) GetRequestId() string {
 type AdvanceGroupRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Stage GroupStage             `protobuf:"varint,2,opt,name=stage,proto3,enum=circle15.activities.v1.GroupStage" json:"stage,omitempty"`
+	// The next stage, or with a reason the one before.
+	Stage GroupStage `protobuf:"varint,2,opt,name=stage,proto3,enum=circle15.activities.v1.GroupStage" json:"stage,omitempty"`
 	// The day on which the group ended; with GROUP_STAGE_ENDING, and only then.
-	EndedDate     string `protobuf:"bytes,3,opt,name=ended_date,json=endedDate,proto3" json:"ended_date,omitempty"`
-	Etag          string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
-	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	EndedDate string `protobuf:"bytes,3,opt,name=ended_date,json=endedDate,proto3" json:"ended_date,omitempty"`
+	Etag      string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
+	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Why the group goes back to the stage before; with that stage, and only then.
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1529,6 +1541,13 @@ func (x *AdvanceGroupRequest) GetEtag() string {
 func (x *AdvanceGroupRequest) GetRequestId() string {
 	if x != nil {
 		return x.RequestId
+	}
+	return ""
+}
+
+func (x *AdvanceGroupRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
 	}
 	return ""
 }
@@ -2006,7 +2025,7 @@ const file_circle15_activities_v1_activities_proto_rawDesc = "" +
 	"\vcreate_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12@\n" +
 	"\vupdate_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"\xc3\x05\n" +
+	"updateTime\"\xed\x05\n" +
 	"\x05Group\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12-\n" +
 	"\n" +
@@ -2029,7 +2048,8 @@ const file_circle15_activities_v1_activities_proto_rawDesc = "" +
 	"\vupdate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"updateTime\x12$\n" +
 	"\vvoid_reason\x18\x0e \x01(\tB\x03\xe0A\x03R\n" +
-	"voidReason\"\x90\x05\n" +
+	"voidReason\x12(\n" +
+	"\rreturn_reason\x18\x0f \x01(\tB\x03\xe0A\x03R\freturnReason\"\x90\x05\n" +
 	"\fGroupSession\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12\x1e\n" +
 	"\bgroup_id\x18\x02 \x01(\tB\x03\xe0A\x03R\agroupId\x12\"\n" +
@@ -2121,7 +2141,7 @@ const file_circle15_activities_v1_activities_proto_rawDesc = "" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\x12'\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\x9f\x02\n" +
+	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\xc1\x02\n" +
 	"\x13AdvanceGroupRequest\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12G\n" +
 	"\x05stage\x18\x02 \x01(\x0e2\".circle15.activities.v1.GroupStageB\r\xe0A\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\x05stage\x12\\\n" +
@@ -2129,7 +2149,8 @@ const file_circle15_activities_v1_activities_proto_rawDesc = "" +
 	"ended_date\x18\x03 \x01(\tB=\xbaH:\xd8\x01\x01r523^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$R\tendedDate\x12\x1b\n" +
 	"\x04etag\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12'\n" +
 	"\n" +
-	"request_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"\x9c\x01\n" +
+	"request_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\x12 \n" +
+	"\x06reason\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"\x9c\x01\n" +
 	"\x10VoidGroupRequest\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12%\n" +
 	"\x06reason\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\x12\x1b\n" +

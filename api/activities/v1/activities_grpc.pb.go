@@ -95,8 +95,9 @@ type ActivitiesServiceClient interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void), ETAG_MISMATCH.
 	// Permission: groups:update.
 	UpdateGroup(ctx context.Context, in *UpdateGroupRequest, opts ...grpc.CallOption) (*Group, error)
-	// Moves a group to the next stage; ENDING takes the day on which it ended.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not the next stage), ETAG_MISMATCH.
+	// Moves a group to the next stage; ENDING takes the day on which it ended. With a reason it goes back to the stage before, as a
+	// group may, or because it was moved by mistake; a group that goes back from ENDING has no ended_date any more. The figures stay.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (neither the next stage nor the one before, void), ETAG_MISMATCH.
 	// Permission: groups:advance.
 	AdvanceGroup(ctx context.Context, in *AdvanceGroupRequest, opts ...grpc.CallOption) (*Group, error)
 	// Takes back a group that was opened by mistake, with its sessions' figures. A void group stays so and takes nothing more.
@@ -368,8 +369,9 @@ type ActivitiesServiceServer interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), CONFLICT (void), ETAG_MISMATCH.
 	// Permission: groups:update.
 	UpdateGroup(context.Context, *UpdateGroupRequest) (*Group, error)
-	// Moves a group to the next stage; ENDING takes the day on which it ended.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not the next stage), ETAG_MISMATCH.
+	// Moves a group to the next stage; ENDING takes the day on which it ended. With a reason it goes back to the stage before, as a
+	// group may, or because it was moved by mistake; a group that goes back from ENDING has no ended_date any more. The figures stay.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (neither the next stage nor the one before, void), ETAG_MISMATCH.
 	// Permission: groups:advance.
 	AdvanceGroup(context.Context, *AdvanceGroupRequest) (*Group, error)
 	// Takes back a group that was opened by mistake, with its sessions' figures. A void group stays so and takes nothing more.
