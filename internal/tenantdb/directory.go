@@ -20,7 +20,7 @@ const ControlChannel = "circle15_control"
 
 // RequiredSchema is the version of a tenant's schema that the services' statements need. The last migration of
 // operator/provision must bring a schema there; a test holds the two together.
-const RequiredSchema = 7
+const RequiredSchema = 8
 
 // States of a tenant that are served (circle15.tenants.state). In all others a tenant is as if it did not exist.
 const (
