@@ -57,7 +57,7 @@ func (s *Service) ListResidents(ctx context.Context, req *registryv1.ListResiden
 		return nil, err
 	}
 	residents, next, err := list(ctx, s, req, req.GetStationId(), scanResident, selectResidents,
-		household, optionalText(req.GetAssistanceTier()), optionalText(req.GetCategory()))
+		household, optionalText(req.GetAssistanceTier()), optionalText(req.GetCategory()), req.Registered)
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ var (
 
 	selectResidents = tenantdb.SQL(`SELECT ` + residentColumns + ` FROM {tenant}.residents
 		WHERE ` + pageInScope + ` AND ($5::uuid IS NULL OR household_id = $5) AND ($6::text IS NULL OR assistance_tier = $6)
-			AND ($7::text IS NULL OR $7 = ANY(categories))
+			AND ($7::text IS NULL OR $7 = ANY(categories)) AND ($8::boolean IS NULL OR registered = $8)
 		ORDER BY id LIMIT $2`)
 
 	insertResident = tenantdb.SQL(`INSERT INTO {tenant}.residents (id, station_id, household_id, name, sex, birth_date,

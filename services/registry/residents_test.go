@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -113,4 +114,47 @@ func TestAResidentIsStoredAsGiven(t *testing.T) {
 		got.GetLegalBasisReference() != "社会救助暂行办法" || got.GetAssistanceTier() != "minimum_living_allowance" {
 		t.Errorf("stored as %v", got)
 	}
+}
+
+func TestResidentsAreListedByRegistrationTierAndCategory(t *testing.T) {
+	e := newEnv(t)
+	p := e.place(township) // with a resident of whom nothing is said
+	with := func(registered bool, tier string, categories ...string) *registryv1.Resident {
+		return e.resident(p.household, func(r *registryv1.Resident) {
+			r.Registered, r.AssistanceTier, r.Categories = registered, tier, categories
+		})
+	}
+	poor := with(true, "minimum_living_allowance", "very_old", "living_alone")
+	old := with(true, "", "very_old")
+	unregistered := with(false, "minimum_living_allowance", "living_alone")
+	yes, no := true, false
+	for what, tt := range map[string]struct {
+		ask  *registryv1.ListResidentsRequest
+		want []*registryv1.Resident
+	}{
+		"all":            {&registryv1.ListResidentsRequest{}, []*registryv1.Resident{p.resident, poor, old, unregistered}},
+		"registered":     {&registryv1.ListResidentsRequest{Registered: &yes}, []*registryv1.Resident{poor, old}},
+		"not registered": {&registryv1.ListResidentsRequest{Registered: &no}, []*registryv1.Resident{p.resident, unregistered}},
+		"of a tier":      {&registryv1.ListResidentsRequest{AssistanceTier: "minimum_living_allowance"}, []*registryv1.Resident{poor, unregistered}},
+		"of a category":  {&registryv1.ListResidentsRequest{Category: "very_old"}, []*registryv1.Resident{poor, old}},
+		"of all three": {
+			&registryv1.ListResidentsRequest{Registered: &no, AssistanceTier: "minimum_living_allowance", Category: "living_alone"},
+			[]*registryv1.Resident{unregistered},
+		},
+	} {
+		ids := func(residents []*registryv1.Resident) (out []string) {
+			for _, r := range residents {
+				out = append(out, r.GetId())
+			}
+			return out
+		}
+		tt.ask.StationId = p.station.GetId()
+		reply := must[*registryv1.ListResidentsResponse](t)(e.ListResidents(e.admin(), tt.ask))
+		if diff := cmp.Diff(ids(tt.want), ids(reply.GetResidents())); diff != "" {
+			t.Errorf("%s: %s", what, diff)
+		}
+	}
+	first := must[*registryv1.ListResidentsResponse](t)(e.ListResidents(e.admin(), &registryv1.ListResidentsRequest{Registered: &yes, PageSize: 1}))
+	_, err := e.ListResidents(e.admin(), &registryv1.ListResidentsRequest{Registered: &no, PageSize: 1, PageToken: first.GetNextPageToken()})
+	refused(t, "a page of another filter", err, codes.InvalidArgument, "pageToken")
 }

@@ -3227,12 +3227,16 @@ type ListResidentsRequest struct {
 	// Opaque, from the previous page of the same list and filter.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only those of this station.
-	StationId      string `protobuf:"bytes,3,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
-	HouseholdId    string `protobuf:"bytes,4,opt,name=household_id,json=householdId,proto3" json:"household_id,omitempty"`
+	StationId   string `protobuf:"bytes,3,opt,name=station_id,json=stationId,proto3" json:"station_id,omitempty"`
+	HouseholdId string `protobuf:"bytes,4,opt,name=household_id,json=householdId,proto3" json:"household_id,omitempty"`
+	// Only those of this tier.
 	AssistanceTier string `protobuf:"bytes,5,opt,name=assistance_tier,json=assistanceTier,proto3" json:"assistance_tier,omitempty"`
-	Category       string `protobuf:"bytes,6,opt,name=category,proto3" json:"category,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Only those with this category among theirs.
+	Category string `protobuf:"bytes,6,opt,name=category,proto3" json:"category,omitempty"`
+	// Only those registered 在册 with civil affairs, or only the others; both where left out.
+	Registered    *bool `protobuf:"varint,7,opt,name=registered,proto3,oneof" json:"registered,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListResidentsRequest) Reset() {
@@ -3305,6 +3309,13 @@ func (x *ListResidentsRequest) GetCategory() string {
 		return x.Category
 	}
 	return ""
+}
+
+func (x *ListResidentsRequest) GetRegistered() bool {
+	if x != nil && x.Registered != nil {
+		return *x.Registered
+	}
+	return false
 }
 
 // A page of residents.
@@ -5362,7 +5373,7 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"1\n" +
 	"\x12GetResidentRequest\x12\x1b\n" +
-	"\x02id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\"\xcd\x02\n" +
+	"\x02id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x02id\"\x81\x03\n" +
 	"\x14ListResidentsRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xf4\x03(\x00R\bpageSize\x12'\n" +
@@ -5372,7 +5383,11 @@ const file_circle15_registry_v1_registry_proto_rawDesc = "" +
 	"station_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\tstationId\x12.\n" +
 	"\fhousehold_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\vhouseholdId\x12I\n" +
 	"\x0fassistance_tier\x18\x05 \x01(\tB \xbaH\x1d\xd8\x01\x01r\x182\x16^[a-z][a-z0-9_]{0,62}$R\x0eassistanceTier\x12<\n" +
-	"\bcategory\x18\x06 \x01(\tB \xbaH\x1d\xd8\x01\x01r\x182\x16^[a-z][a-z0-9_]{0,62}$R\bcategory\"}\n" +
+	"\bcategory\x18\x06 \x01(\tB \xbaH\x1d\xd8\x01\x01r\x182\x16^[a-z][a-z0-9_]{0,62}$R\bcategory\x12#\n" +
+	"\n" +
+	"registered\x18\a \x01(\bH\x00R\n" +
+	"registered\x88\x01\x01B\r\n" +
+	"\v_registered\"}\n" +
 	"\x15ListResidentsResponse\x12<\n" +
 	"\tresidents\x18\x01 \x03(\v2\x1e.circle15.registry.v1.ResidentR\tresidents\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc4\x01\n" +
@@ -5907,6 +5922,7 @@ func file_circle15_registry_v1_registry_proto_init() {
 	if File_circle15_registry_v1_registry_proto != nil {
 		return
 	}
+	file_circle15_registry_v1_registry_proto_msgTypes[35].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
