@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	registryv1 "circle15.dev/api/registry/v1"
@@ -31,7 +30,7 @@ func (s *Service) CreateResident(ctx context.Context, req *registryv1.CreateResi
 		if err := resident.joinHousehold(ctx, tx, req.GetResident().GetHouseholdId()); err != nil {
 			return nil, err
 		}
-		if err := resident.checkGuardian(ctx, tx); err != nil {
+		if err := resident.checkGuardian(ctx, tx, nil); err != nil {
 			return nil, err
 		}
 		row, err := resident.insert(ctx, tx)
@@ -68,6 +67,11 @@ func (s *Service) ListResidents(ctx context.Context, req *registryv1.ListResiden
 // needs, files and cases stay with the station that recorded them.
 func (s *Service) UpdateResident(ctx context.Context, req *registryv1.UpdateResidentRequest) (*registryv1.Resident, error) {
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.Resident, error) {
+		if req.GetResident().GetGuardian().GetResidentId() != "" {
+			if err := lockGuardians(ctx, s.db, tx); err != nil {
+				return nil, err
+			}
+		}
 		holdFirst(tx, shareHousehold, authz.ScopeFrom(ctx), req.GetResident().GetHouseholdId())
 		old, err := find(ctx, tx, "resident.id", "resident", req.GetResident().GetId(), scanResident, lockResident)
 		if err != nil {
@@ -87,7 +91,7 @@ func (s *Service) UpdateResident(ctx context.Context, req *registryv1.UpdateResi
 				return nil, err
 			}
 		}
-		if err := resident.checkGuardian(ctx, tx); err != nil {
+		if err := resident.checkGuardian(ctx, tx, old); err != nil {
 			return nil, err
 		}
 		row, err := resident.update(ctx, tx)
@@ -117,18 +121,6 @@ func (r *residentRow) joinHousehold(ctx context.Context, tx *tenantdb.Tx, househ
 	}
 	r.HouseholdID, r.StationID = home.ID, home.StationID
 	return nil
-}
-
-// checkGuardian refuses a guardian who is said to be a resident and is not one of the tenant.
-func (r *residentRow) checkGuardian(ctx context.Context, tx *tenantdb.Tx) error {
-	if r.GuardianResidentID == nil {
-		return nil
-	}
-	_, err := tenantdb.One(ctx, tx, pgx.RowTo[uuid.UUID], selectGuardian, *r.GuardianResidentID)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return apierr.InvalidField("resident.guardian.residentId", "must name a resident")
-	}
-	return err
 }
 
 // item is the JSON path of the element i of a list.

@@ -15,8 +15,10 @@ import (
 	"circle15.dev/internal/standards"
 )
 
-// childAge is the age in years below which only a guardian can consent (PIPL 31).
-const childAge = 14
+const (
+	childAge = 14 // years; below, only a guardian can consent (PIPL 31)
+	adultAge = 18 // years; from then on one can be a guardian (Civil Code 17, 18)
+)
 
 var earliestBirth = time.Date(1900, time.January, 1, 0, 0, 0, 0, time.UTC)
 
@@ -152,7 +154,7 @@ func (r *residentRow) readLegalBasis(m *registryv1.Resident) error {
 		return apierr.InvalidField("resident.legalBasisDate", "must not be before the birth date")
 	}
 	r.LegalBasisDate = day
-	if !isChild(r.BirthDate, day) {
+	if !isYounger(childAge, r.BirthDate, day) {
 		return nil
 	}
 	guarded := r.GuardianResidentID != nil || r.GuardianName != ""
@@ -165,6 +167,6 @@ func (r *residentRow) readLegalBasis(m *registryv1.Resident) error {
 	return nil
 }
 
-// isChild says whether someone born on the day is under 14 on the other; the birthday itself ends childhood. Who was
-// born on 29 February has the birthday of other years on 1 March.
-func isChild(birth, on time.Time) bool { return on.Before(birth.AddDate(childAge, 0, 0)) }
+// isYounger says whether someone born on the day is under the age in years on the other; on the birthday one is of that
+// age. Who was born on 29 February has the birthday of other years on 1 March.
+func isYounger(age int, birth, on time.Time) bool { return on.Before(birth.AddDate(age, 0, 0)) }

@@ -62,9 +62,6 @@ var (
 			legal_basis_date = $21, revision = revision + 1, update_time = now()
 		WHERE id = $1 RETURNING ` + residentColumns)
 
-	// A guardian may live in any household of the tenant.
-	selectGuardian = tenantdb.SQL(`SELECT id FROM {tenant}.residents WHERE id = $1`)
-
 	scanResident = pgx.RowToAddrOfStructByPos[residentRow]
 
 	residentUniques = uniques{

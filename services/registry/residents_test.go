@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -93,7 +94,7 @@ func TestAGuardianIsAResidentOfTheTenantOrNamed(t *testing.T) {
 	_, err = e.CreateResident(station, child(&registryv1.Guardian{ResidentId: newID()}))
 	refused(t, "nobody", err, codes.InvalidArgument, "resident.guardian.residentId")
 	must[*registryv1.Resident](t)(e.CreateResident(station, child(&registryv1.Guardian{Name: "外婆", Relationship: "grandmother"})))
-	created := must[*registryv1.Resident](t)(e.CreateResident(station, child(&registryv1.Guardian{ResidentId: there.resident.GetId()})))
+	created := must[*registryv1.Resident](t)(e.CreateResident(e.admin(), child(&registryv1.Guardian{ResidentId: there.resident.GetId()})))
 	if created.GetGuardian().GetResidentId() != there.resident.GetId() {
 		t.Errorf("the guardian became %v", created.GetGuardian())
 	}
@@ -157,4 +158,64 @@ func TestResidentsAreListedByRegistrationTierAndCategory(t *testing.T) {
 	first := must[*registryv1.ListResidentsResponse](t)(e.ListResidents(e.admin(), &registryv1.ListResidentsRequest{Registered: &yes, PageSize: 1}))
 	_, err := e.ListResidents(e.admin(), &registryv1.ListResidentsRequest{Registered: &no, PageSize: 1, PageToken: first.GetNextPageToken()})
 	refused(t, "a page of another filter", err, codes.InvalidArgument, "pageToken")
+}
+
+func TestAGuardianIsAnAdultWithinTheDataScope(t *testing.T) {
+	e := newEnv(t)
+	here, there := e.place(township), e.place("460107001")
+	minor := e.resident(here.household, func(r *registryv1.Resident) { r.BirthDate = "2003-06-02" })
+	adult := e.resident(here.household, func(r *registryv1.Resident) { r.BirthDate = "2003-06-01" })
+	ward := func(guardian *registryv1.Resident) *registryv1.CreateResidentRequest { // on the legal basis of 1 June 2021
+		return resident(here.household, func(r *registryv1.Resident) {
+			r.BirthDate, r.LegalBasis = "2014-01-01", registryv1.LegalBasis_LEGAL_BASIS_GUARDIAN_CONSENT
+			r.Guardian = &registryv1.Guardian{ResidentId: guardian.GetId()}
+		})
+	}
+	const field = "resident.guardian.residentId"
+	_, err := e.CreateResident(e.admin(), ward(minor))
+	refused(t, "a day under 18", err, codes.InvalidArgument, field)
+	child := must[*registryv1.Resident](t)(e.CreateResident(e.admin(), ward(adult)))
+	_, err = e.UpdateResident(e.admin(), &registryv1.UpdateResidentRequest{
+		Resident: &registryv1.Resident{Id: child.GetId(), LegalBasisDate: "2021-05-31"},
+	})
+	refused(t, "under 18 on another day of the legal basis", err, codes.InvalidArgument, field)
+
+	_, outside := e.CreateResident(e.at(here.station.GetId()), ward(there.resident))
+	refused(t, "of another station", outside, codes.InvalidArgument, field)
+	_, nobody := e.CreateResident(e.at(here.station.GetId()), ward(&registryv1.Resident{Id: newID()}))
+	if status.Convert(outside).Message() != status.Convert(nobody).Message() {
+		t.Errorf("one out of reach is told %q, nobody %q", outside, nobody)
+	}
+	distant := must[*registryv1.Resident](t)(e.CreateResident(e.admin(), ward(there.resident)))
+	must[*registryv1.Resident](t)(e.UpdateResident(e.at(here.station.GetId()), &registryv1.UpdateResidentRequest{
+		Resident: &registryv1.Resident{Id: distant.GetId(), LegalBasisDate: "2021-06-02"},
+	}))
+}
+
+func TestTwoResidentsAreNotEachOthersGuardian(t *testing.T) {
+	e := newEnv(t)
+	p := e.place(township)
+	name := func(ward, guardian *registryv1.Resident) error {
+		_, err := e.UpdateResident(e.admin(), &registryv1.UpdateResidentRequest{Resident: &registryv1.Resident{
+			Id: ward.GetId(), Guardian: &registryv1.Guardian{ResidentId: guardian.GetId()},
+		}})
+		return err
+	}
+	refused(t, "oneself", name(p.resident, p.resident), codes.InvalidArgument, "resident.guardian.residentId")
+	for round := range 10 {
+		a, b := e.resident(p.household), e.resident(p.household)
+		var racing sync.WaitGroup
+		var first, second error
+		racing.Go(func() { first = name(a, b) })
+		racing.Go(func() { second = name(b, a) })
+		racing.Wait()
+		if (first == nil) == (second == nil) {
+			t.Fatalf("round %d: %v, %v", round, first, second)
+		}
+		for _, err := range []error{first, second} {
+			if err != nil {
+				refused(t, "crosswise", err, codes.InvalidArgument, "resident.guardian.residentId")
+			}
+		}
+	}
 }

@@ -92,7 +92,7 @@ func TestChildhoodEndsOnTheFourteenthBirthday(t *testing.T) {
 		{"2008-02-29", "2022-03-01", false},
 		{"2021-09-01", "2021-09-01", true},
 	} {
-		if got := isChild(day(tt.birth), day(tt.on)); got != tt.child {
+		if got := isYounger(childAge, day(tt.birth), day(tt.on)); got != tt.child {
 			t.Errorf("born %s, on %s: child %v", tt.birth, tt.on, got)
 		}
 	}
