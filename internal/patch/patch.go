@@ -11,12 +11,13 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/ids"
 	"circle15.dev/internal/validate"
 )
 
 // Apply copies the fields that the mask names from update to current. An empty mask or "*" names every field that
 // update sets. Fields that only the server sets (OUTPUT_ONLY, id, etag) are passed over, as AIP-203 asks; an
-// IMMUTABLE field that would change, and a path that names no field, are Invalid. Only whole top-level fields are
+// IMMUTABLE field that would change (not only the spelling of an id), and a path that names no field, are Invalid. Only whole top-level fields are
 // replaced; a path into a message replaces the leaf alone. field is the resource's JSON path in the request, which goes
 // before the names of its fields in an error.
 //
@@ -46,7 +47,7 @@ func copyPath(at string, to, from protoreflect.Message, path string) error {
 	field := to.Descriptor().Fields().ByName(protoreflect.Name(name))
 	behavior := behaviorOf(field)
 	switch {
-	case name == "id", name == "etag", behavior[annotations.FieldBehavior_OUTPUT_ONLY]:
+	case name == "id", name == "etag", behavior[annotations.FieldBehavior_OUTPUT_ONLY], sameID(field, to, from):
 		return nil
 	case behavior[annotations.FieldBehavior_IMMUTABLE] && !to.Get(field).Equal(from.Get(field)):
 		return apierr.InvalidField(at+"."+field.JSONName(), "cannot be changed after creation")
@@ -60,6 +61,19 @@ func copyPath(at string, to, from protoreflect.Message, path string) error {
 		to.Clear(field)
 	}
 	return nil
+}
+
+// sameID says whether the field holds one id in both messages, in whichever spelling: RFC 9562 reads capitals as well.
+func sameID(field protoreflect.FieldDescriptor, a, b protoreflect.Message) bool {
+	if field.Kind() != protoreflect.StringKind || field.IsList() {
+		return false
+	}
+	x, err := ids.Parse(field.JSONName(), a.Get(field).String())
+	if err != nil {
+		return false
+	}
+	y, err := ids.Parse(field.JSONName(), b.Get(field).String())
+	return err == nil && x == y
 }
 
 func behaviorOf(field protoreflect.FieldDescriptor) map[annotations.FieldBehavior]bool {

@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -374,5 +375,26 @@ func TestTheStandardsAreThoseInForce(t *testing.T) {
 			read.GetCodes()[0].GetLabelZh() != list.Codes[0].Zh || read.GetCodes()[0].GetUnitZh() != list.Codes[0].UnitZh {
 			t.Errorf("the list %s reads %v", list.Name, read)
 		}
+	}
+}
+
+func TestAnIDInCapitalsIsNoChange(t *testing.T) {
+	e := newEnv(t)
+	p := e.place(township)
+	n := e.need(p)
+	must[*registryv1.Need](t)(e.UpdateNeed(e.admin(), &registryv1.UpdateNeedRequest{Need: &registryv1.Need{
+		Id: n.GetId(), HouseholdId: strings.ToUpper(n.GetHouseholdId()), StaffId: strings.ToUpper(n.GetStaffId()),
+	}}))
+	if facts := e.facts(n.GetId()); len(facts) != 1 {
+		t.Errorf("the need is counted by %v", facts)
+	}
+	_, err := e.UpdateNeed(e.admin(), &registryv1.UpdateNeedRequest{Need: &registryv1.Need{Id: n.GetId(), HouseholdId: newID()}})
+	refused(t, "another household", err, codes.InvalidArgument, "need.householdId")
+	v := must[*registryv1.Volunteer](t)(e.CreateVolunteer(e.admin(), volunteer(e.team(p.station), "")))
+	same := must[*registryv1.Volunteer](t)(e.UpdateVolunteer(e.admin(), &registryv1.UpdateVolunteerRequest{
+		Volunteer: &registryv1.Volunteer{Id: v.GetId(), TeamId: strings.ToUpper(v.GetTeamId())},
+	}))
+	if same.GetTeamId() != v.GetTeamId() || same.GetTeamSince() != v.GetTeamSince() {
+		t.Errorf("the same team became %s since %s", same.GetTeamId(), same.GetTeamSince())
 	}
 }
