@@ -75,7 +75,12 @@ func countOwnRoles(ctx context.Context, tx *tenantdb.Tx) (int64, error) {
 }
 
 func insertRole(ctx context.Context, tx *tenantdb.Tx, r roleRow) error {
-	if _, err := tx.Exec(ctx, insertRoleRow, r.Name, r.TitleZh, r.TitleEn); err != nil {
+	_, err := tx.Exec(ctx, insertRoleRow, r.Name, r.TitleZh, r.TitleEn)
+	if apierr.KindOf(err) == apierr.AlreadyExists { // the name is all that is unique of a role
+		const taken = "is the name of another role"
+		return apierr.New(apierr.AlreadyExists, "role.name: %s", taken).With("role.name", taken).Cause(err)
+	}
+	if err != nil {
 		return err
 	}
 	tx.Queue(insertRules, r.Name, r.Resources, r.Actions, r.Levels)

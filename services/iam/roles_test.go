@@ -106,7 +106,7 @@ func TestARoleIsReadAsItWasWritten(t *testing.T) {
 		t.Error(diff)
 	}
 	_, err := s.client.CreateRole(s.as("guard"), &iamv1.CreateRoleRequest{Role: reader()})
-	refused(t, err, apierr.AlreadyExists, "")
+	refused(t, err, apierr.AlreadyExists, "role.name")
 	_, err = s.client.GetRole(s.as("auditor"), &iamv1.GetRoleRequest{Name: "nobody"})
 	refused(t, err, apierr.NotFound, "")
 }
