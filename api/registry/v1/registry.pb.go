@@ -864,11 +864,13 @@ func (x *Household) GetUpdateTime() *timestamppb.Timestamp {
 
 // A resident's guardian: another resident, or a person named here.
 type Guardian struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ResidentId    string                 `protobuf:"bytes,1,opt,name=resident_id,json=residentId,proto3" json:"resident_id,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Relationship  string                 `protobuf:"bytes,3,opt,name=relationship,proto3" json:"relationship,omitempty"`
-	Phone         string                 `protobuf:"bytes,4,opt,name=phone,proto3" json:"phone,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Within the data scope of whoever names them; 18 or older on the day of the legal basis; not under the guardianship of the
+	// resident in turn.
+	ResidentId    string `protobuf:"bytes,1,opt,name=resident_id,json=residentId,proto3" json:"resident_id,omitempty"`
+	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Relationship  string `protobuf:"bytes,3,opt,name=relationship,proto3" json:"relationship,omitempty"`
+	Phone         string `protobuf:"bytes,4,opt,name=phone,proto3" json:"phone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

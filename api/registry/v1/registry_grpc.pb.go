@@ -209,7 +209,8 @@ type RegistryServiceClient interface {
 	// Permission: serviceFiles:list.
 	ListServiceFiles(ctx context.Context, in *ListServiceFilesRequest, opts ...grpc.CallOption) (*ListServiceFilesResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (void).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, ALREADY_EXISTS (the resident has
+	// another active file of the category), CONFLICT (void).
 	// Permission: serviceFiles:update.
 	UpdateServiceFile(ctx context.Context, in *UpdateServiceFileRequest, opts ...grpc.CallOption) (*ServiceFile, error)
 	// Takes a service file back that was built by mistake.
@@ -262,6 +263,7 @@ type RegistryServiceClient interface {
 	// Permission: volunteers:void.
 	VoidVolunteer(ctx context.Context, in *VoidVolunteerRequest, opts ...grpc.CallOption) (*Volunteer, error)
 	// Returns the codes that the tenant uses, with Chinese and English labels.
+	// Errors: none of its own.
 	// Permission: standards:get.
 	GetStandards(ctx context.Context, in *GetStandardsRequest, opts ...grpc.CallOption) (*Standards, error)
 }
@@ -846,7 +848,8 @@ type RegistryServiceServer interface {
 	// Permission: serviceFiles:list.
 	ListServiceFiles(context.Context, *ListServiceFilesRequest) (*ListServiceFilesResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, CONFLICT (void).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH, ALREADY_EXISTS (the resident has
+	// another active file of the category), CONFLICT (void).
 	// Permission: serviceFiles:update.
 	UpdateServiceFile(context.Context, *UpdateServiceFileRequest) (*ServiceFile, error)
 	// Takes a service file back that was built by mistake.
@@ -899,6 +902,7 @@ type RegistryServiceServer interface {
 	// Permission: volunteers:void.
 	VoidVolunteer(context.Context, *VoidVolunteerRequest) (*Volunteer, error)
 	// Returns the codes that the tenant uses, with Chinese and English labels.
+	// Errors: none of its own.
 	// Permission: standards:get.
 	GetStandards(context.Context, *GetStandardsRequest) (*Standards, error)
 	mustEmbedUnimplementedRegistryServiceServer()
