@@ -382,6 +382,15 @@ func theStoryCanBeRead(t *testing.T, bureau caller) {
 	if last.GetFollowUpDate() != "2021-10-01" || head.GetName() != "林婵" {
 		t.Errorf("the last follow-up is %v by %s", last, head.GetName())
 	}
+	again := ask(t, bureau, &visitsv1.ListVisitsRequest{CaseId: told.GetId()}, &visitsv1.ListVisitsResponse{}).GetVisits()
+	if len(again) != len(followUps) {
+		t.Errorf("%d visits for %d follow-ups", len(again), len(followUps))
+	}
+	for _, v := range again {
+		if v.GetFollowUpOf() != need.GetVisitId() {
+			t.Errorf("the visit on %s follows up %q, not the first visit", v.GetVisitDate(), v.GetFollowUpOf())
+		}
+	}
 	household := ask(t, bureau, &registryv1.GetHouseholdRequest{Id: told.GetHouseholdId()}, &registryv1.Household{})
 	community := ask(t, bureau, &registryv1.GetCommunityRequest{Id: household.GetCommunityId()}, &registryv1.Community{})
 	if household.GetHeadName() != "卓阿婆" || community.GetDisplayName() != "博桂社区" {

@@ -153,7 +153,7 @@ func (t *tongtong) isVisitedAgain() {
 	visit := func(staff, purpose string, minutes int32) *visitsv1.Visit {
 		return &visitsv1.Visit{
 			HouseholdId: t.household, StaffId: staff, Domain: childWelfare, Purpose: purpose, DurationMinutes: minutes,
-			ResidentIds: []string{t.grandmother, t.child},
+			ResidentIds: []string{t.grandmother, t.child}, FollowUpOf: t.firstVisit,
 		}
 	}
 	t.returnTo(visit(t.worker, "个案回访", 45), day(time.September, 15),
