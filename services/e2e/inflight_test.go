@@ -29,15 +29,7 @@ func TestARequestWhoseTwinIsStillRunningIsToldApartFromOtherConflicts(t *testing
 	settings.Set("statement_timeout", "60000")
 	address.RawQuery = settings.Encode()
 	p := bootOn(t, address.String())
-	team := func() wire {
-		for _, b := range bindings(t) {
-			if nameOf(b.rpc) == "registry.CreateVolunteerTeam" {
-				return wireOf(t, b, w.own.newTeam(), p.token(t, mighty, w.tenant))
-			}
-		}
-		t.Fatal("there is no such RPC")
-		return wire{}
-	}()
+	team := wireTo(t, "registry.CreateVolunteerTeam", w.own.newTeam(), p.token(t, mighty, w.tenant))
 	team.header.Set("Idempotency-Key", "once")
 
 	// Another transaction holds the table, so that the first request waits in the middle of its work.

@@ -150,6 +150,18 @@ func wireOf(t *testing.T, b binding, request proto.Message, token string) wire {
 	return w
 }
 
+// wireTo is a good request to the RPC.
+func wireTo(t *testing.T, rpc string, request proto.Message, token string) wire {
+	t.Helper()
+	for _, b := range bindings(t) {
+		if nameOf(b.rpc) == rpc {
+			return wireOf(t, b, request, token)
+		}
+	}
+	t.Fatalf("there is no RPC %s", rpc)
+	return wire{}
+}
+
 func textOf(value any) string {
 	if s, ok := value.(string); ok {
 		return s

@@ -83,6 +83,10 @@ type VisitsServiceClient interface {
 	// is COMPLETED with what is sent; planned_date and follow_up_of may be left out and stay as planned. If it was planned to another
 	// household or cancelled, it is rejected as a CONFLICT: a person decided. One that was taken back is VOID. Each visit stands
 	// alone: one that is rejected does not keep the others out. The results are in the order of the visits.
+	// What is no JSON of a visit (half a surrogate pair, an unknown name of an enum, a value of the wrong type) is refused with the
+	// whole batch before any visit is looked at; the error names the first such visit and its field, as visits[3].findings, so that the
+	// client can set that one aside and send the others. A request has at most 4 MiB unless the operator sets another limit (over REST:
+	// 413 request-too-large): split a batch that may come near it.
 	// What moved or was taken back between a visit and its sync does not stand in its way: it counts as in RecordVisit, and may name
 	// a case that is void by now.
 	// Errors: INVALID_ARGUMENT (of the batch itself).
@@ -248,6 +252,10 @@ type VisitsServiceServer interface {
 	// is COMPLETED with what is sent; planned_date and follow_up_of may be left out and stay as planned. If it was planned to another
 	// household or cancelled, it is rejected as a CONFLICT: a person decided. One that was taken back is VOID. Each visit stands
 	// alone: one that is rejected does not keep the others out. The results are in the order of the visits.
+	// What is no JSON of a visit (half a surrogate pair, an unknown name of an enum, a value of the wrong type) is refused with the
+	// whole batch before any visit is looked at; the error names the first such visit and its field, as visits[3].findings, so that the
+	// client can set that one aside and send the others. A request has at most 4 MiB unless the operator sets another limit (over REST:
+	// 413 request-too-large): split a batch that may come near it.
 	// What moved or was taken back between a visit and its sync does not stand in its way: it counts as in RecordVisit, and may name
 	// a case that is void by now.
 	// Errors: INVALID_ARGUMENT (of the batch itself).

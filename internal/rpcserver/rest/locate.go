@@ -21,18 +21,21 @@ func locate(data []byte, message protoreflect.MessageDescriptor) *apierr.Error {
 	if !json.Valid(data) {
 		return malformed(json.Unmarshal(data, new(any)))
 	}
-	l := &locator{budget: locateBudget}
+	l := &locator{trials: locateTrials, bytes: locateBytes + 2*len(data)}
 	return l.inMessage(data, message, "")
 }
 
 const (
-	// locateBudget bounds what the search in a refused body may cost, in bytes parsed; where it ends, the field found
-	// so far is named.
-	locateBudget = 2 << 20
-	trialCost    = 256 // of one trial whatever its length, in bytes parsed
+	// What the search in a refused body may cost: values tried, and bytes parsed beyond the body itself twice, once whole and
+	// once element by element. So the element at fault is found in a batch of any allowed size. Where either ends, the field
+	// found so far is named.
+	locateTrials = 8 << 10
+	locateBytes  = 2 << 20
 )
 
-type locator struct{ budget int }
+type locator struct{ trials, bytes int } // what is left
+
+func (l *locator) spent() bool { return l.trials < 0 || l.bytes < 0 }
 
 func malformed(err error) *apierr.Error {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
@@ -72,16 +75,20 @@ func (l *locator) inField(data []byte, field protoreflect.FieldDescriptor, path 
 		return nil
 	}
 	switch {
-	case l.budget <= 0:
+	case l.spent():
 	case field.IsList():
 		var elements []json.RawMessage
 		if json.Unmarshal(data, &elements) != nil {
 			return faulty(path, "must be an array")
 		}
 		for i, element := range elements {
-			if !l.fits(fmt.Appendf(nil, "[%s]", element), field) {
-				return l.inValue(element, field, fmt.Sprintf("%s[%d]", path, i))
+			if l.fits(fmt.Appendf(nil, "[%s]", element), field) {
+				continue
 			}
+			if l.spent() { // which says nothing of this element
+				break
+			}
+			return l.inValue(element, field, fmt.Sprintf("%s[%d]", path, i))
 		}
 	case field.IsMap():
 		if _, ok := membersOf(data); !ok {
@@ -103,9 +110,11 @@ func (l *locator) inValue(data []byte, field protoreflect.FieldDescriptor, path 
 	return faulty(path, "must be %s", wanted(field))
 }
 
-// fits says whether protojson takes the value for the field. Out of budget, nothing fits.
+// fits says whether protojson takes the value for the field. Once the search has cost enough, nothing fits.
 func (l *locator) fits(value []byte, field protoreflect.FieldDescriptor) bool {
-	if l.budget -= len(value) + trialCost; l.budget < 0 {
+	l.trials--
+	l.bytes -= len(value)
+	if l.spent() {
 		return false
 	}
 	text := fmt.Appendf(nil, "{%q:%s}", field.JSONName(), value)
