@@ -15,6 +15,7 @@ import (
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
 	"circle15.dev/services/internal/enums"
+	"circle15.dev/services/internal/taken"
 )
 
 // activityRow is an activity as read; the columns are those of activityColumns, by position.
@@ -59,6 +60,8 @@ var (
 		WHERE id = ANY($1) AND station_id = $2 AND state <> 'VOID'`)
 )
 
+var activityTaken = taken.Fields{"activities_pkey": {Name: "activity.id", Description: taken.ID}}
+
 // lockedActivity reads an activity of the data scope and keeps others from changing it until the end of the transaction.
 func lockedActivity(ctx context.Context, tx *tenantdb.Tx, id uuid.UUID) (activityRow, error) {
 	scope := authz.ScopeFrom(ctx)
@@ -68,8 +71,9 @@ func lockedActivity(ctx context.Context, tx *tenantdb.Tx, id uuid.UUID) (activit
 
 // insert stores a new activity.
 func (a activityRow) insert(ctx context.Context, tx *tenantdb.Tx, by string) (activityRow, error) {
-	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[activityRow], insertActivity, a.ID, a.StationID, a.StaffID, a.Title, a.Domain,
+	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[activityRow], insertActivity, a.ID, a.StationID, a.StaffID, a.Title, a.Domain,
 		a.Location, string(a.State), a.PlannedDate, a.HeldDate, a.Attendees, a.VolunteerIDs, a.Summary, by)
+	return row, activityTaken.Named(err)
 }
 
 // update stores a changed activity as its next revision.

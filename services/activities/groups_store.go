@@ -15,6 +15,7 @@ import (
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
 	"circle15.dev/services/internal/enums"
+	"circle15.dev/services/internal/taken"
 )
 
 // groupRow is a group as read; the columns are those of groupColumns, by position.
@@ -54,6 +55,8 @@ var (
 		WHERE g.id = $1 RETURNING ` + groupColumns)
 )
 
+var groupTaken = taken.Fields{"groups_pkey": {Name: "group.id", Description: taken.ID}}
+
 // lockedGroup reads a group of the data scope that owner, where not nil, recorded. It keeps others from changing it, or
 // recording a session of it, until the end of the transaction.
 func lockedGroup(ctx context.Context, tx *tenantdb.Tx, id uuid.UUID, owner *string) (groupRow, error) {
@@ -64,8 +67,9 @@ func lockedGroup(ctx context.Context, tx *tenantdb.Tx, id uuid.UUID, owner *stri
 
 // insert stores a new group.
 func (g groupRow) insert(ctx context.Context, tx *tenantdb.Tx, by string) (groupRow, error) {
-	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[groupRow], insertGroup, g.ID, g.StationID, g.StaffID, g.DisplayName, g.Domain,
+	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[groupRow], insertGroup, g.ID, g.StationID, g.StaffID, g.DisplayName, g.Domain,
 		g.Purpose, string(g.Stage), g.Opened, g.MemberIDs, by)
+	return row, groupTaken.Named(err)
 }
 
 // update stores a changed group as its next revision.

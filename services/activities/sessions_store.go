@@ -13,6 +13,7 @@ import (
 	"circle15.dev/internal/etag"
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
+	"circle15.dev/services/internal/taken"
 )
 
 // sessionRow is a session (节) of a group as read; the columns are those of sessionColumns, by position.
@@ -77,12 +78,14 @@ var (
 			AND NOT EXISTS (SELECT FROM {tenant}.service_facts r WHERE r.reverses = f.id)`)
 )
 
+var sessionTaken = taken.Fields{"group_sessions_pkey": {Name: "session.id", Description: taken.ID}}
+
 // insert stores a new session with its attendance; it gets the next number of its locked group.
 func (s sessionRow) insert(ctx context.Context, tx *tenantdb.Tx, by string) (sessionRow, error) {
 	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[sessionRow], insertSession, s.ID, s.GroupID, s.StationID, s.StaffID,
 		s.Theme, s.SessionDate, s.DurationMinutes, s.Record, by)
 	if err != nil {
-		return row, err
+		return row, sessionTaken.Named(err)
 	}
 	if row.AttendeeIDs = s.AttendeeIDs; len(row.AttendeeIDs) > 0 {
 		tx.Queue(insertAttendances, row.ID, row.AttendeeIDs)

@@ -15,6 +15,7 @@ import (
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
 	"circle15.dev/services/internal/enums"
+	"circle15.dev/services/internal/taken"
 )
 
 // caseRow is a case as read; the columns are those of caseColumns, by position.
@@ -94,6 +95,8 @@ var (
 	dropNeeds = tenantdb.SQL(`DELETE FROM {tenant}.case_needs WHERE case_id = $1 AND need_id <> ALL($2::uuid[])`)
 )
 
+var caseTaken = taken.Fields{"cases_pkey": {Name: "case.id", Description: taken.ID}}
+
 // readCase reads a case of the data scope; NotFound without.
 func readCase(ctx context.Context, q tenantdb.Querier, id uuid.UUID) (caseRow, error) {
 	scope := authz.ScopeFrom(ctx)
@@ -137,7 +140,7 @@ func insert(ctx context.Context, tx *tenantdb.Tx, c caseRow, by string) (caseRow
 	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[caseRow], insertCase, c.ID, c.StationID, c.HouseholdID, c.ResidentID,
 		c.StaffID, c.Domain, c.Title, c.PresentingProblem, c.Assessment, c.Goals, c.Plan, c.Opened, by)
 	if err != nil {
-		return row, err
+		return row, caseTaken.Named(err)
 	}
 	if len(c.NeedIDs) > 0 {
 		tx.Queue(addNeeds, c.ID, c.NeedIDs)

@@ -39,7 +39,7 @@ func TestAnOpenedCaseIsAtIntakeAndCountedOnce(t *testing.T) {
 	}
 
 	_, err := s.service.OpenCase(s.ctx, &casesv1.OpenCaseRequest{Case: in})
-	refused(t, err, apierr.AlreadyExists, "")
+	refused(t, err, apierr.AlreadyExists, "case.id")
 	if got := s.Figures(t); got["case"] != 1 {
 		t.Errorf("figures after a second opening with the same id: %v", got)
 	}

@@ -12,6 +12,7 @@ import (
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/etag"
 	"circle15.dev/internal/tenantdb"
+	"circle15.dev/services/internal/taken"
 )
 
 // followUpRow is a follow-up of a case; the columns are those of followUpColumns, by position.
@@ -49,9 +50,12 @@ var (
 			AND v.household_id IN ($2, (SELECT r.household_id FROM {tenant}.residents r WHERE r.id = $3)) FOR SHARE OF v`)
 )
 
+var followUpTaken = taken.Fields{"case_follow_ups_pkey": {Name: "followUp.id", Description: taken.ID}}
+
 func insertNewFollowUp(ctx context.Context, tx *tenantdb.Tx, f followUpRow, by string) (followUpRow, error) {
-	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[followUpRow], insertFollowUp, f.ID, f.StationID, f.CaseID, f.StaffID, f.VisitID,
+	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[followUpRow], insertFollowUp, f.ID, f.StationID, f.CaseID, f.StaffID, f.VisitID,
 		f.FollowUpDate, f.Finding, f.NextSteps, by)
+	return row, followUpTaken.Named(err)
 }
 
 // update stores a changed follow-up as its next revision.

@@ -13,6 +13,7 @@ import (
 	"circle15.dev/internal/etag"
 	"circle15.dev/internal/tenantdb"
 	"circle15.dev/services/internal/enums"
+	"circle15.dev/services/internal/taken"
 )
 
 // referralRow is a referral of a case; the columns are those of referralColumns, by position.
@@ -45,9 +46,12 @@ var (
 		WHERE r.id = $1 RETURNING ` + referralColumns)
 )
 
+var referralTaken = taken.Fields{"referrals_pkey": {Name: "referral.id", Description: taken.ID}}
+
 func insertNewReferral(ctx context.Context, tx *tenantdb.Tx, r referralRow, by string) (referralRow, error) {
-	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[referralRow], insertReferral, r.ID, r.StationID, r.CaseID, r.StaffID,
+	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[referralRow], insertReferral, r.ID, r.StationID, r.CaseID, r.StaffID,
 		r.Organization, r.Reason, r.ReferralDate, by)
+	return row, referralTaken.Named(err)
 }
 
 // update stores a changed referral as its next revision.

@@ -12,6 +12,7 @@ import (
 	"circle15.dev/internal/civildate"
 	"circle15.dev/internal/etag"
 	"circle15.dev/internal/tenantdb"
+	"circle15.dev/services/internal/taken"
 )
 
 // sessionRow is a session (节) of a case; the columns are those of sessionColumns, by position.
@@ -51,10 +52,13 @@ var (
 	listSessionIDs = tenantdb.SQL(`SELECT id FROM {tenant}.case_sessions WHERE case_id = $1 ORDER BY id`)
 )
 
+var sessionTaken = taken.Fields{"case_sessions_pkey": {Name: "session.id", Description: taken.ID}}
+
 // insertNextSession stores a session with the next number; the case is locked.
 func insertNextSession(ctx context.Context, tx *tenantdb.Tx, r sessionRow, by string) (sessionRow, error) {
-	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[sessionRow], insertSession, r.ID, r.StationID, r.CaseID, r.StaffID, r.SessionDate,
+	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[sessionRow], insertSession, r.ID, r.StationID, r.CaseID, r.StaffID, r.SessionDate,
 		r.DurationMinutes, r.PersonsServed, r.Goals, r.Record, r.NextSteps, by)
+	return row, sessionTaken.Named(err)
 }
 
 // update stores a changed session as its next revision.

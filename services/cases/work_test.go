@@ -93,7 +93,7 @@ func TestARefusedSessionLeavesNoGap(t *testing.T) {
 	taken.Session.Id = world.NewID()
 	ok[*casesv1.CaseSession](t)(s.service.CreateCaseSession(s.ctx, taken))
 	_, err := s.service.CreateCaseSession(s.ctx, taken)
-	refused(t, err, apierr.AlreadyExists, "")
+	refused(t, err, apierr.AlreadyExists, "session.id")
 	early := s.newSession(c)
 	early.Session.SessionDate = "2021-05-31"
 	_, err = s.service.CreateCaseSession(s.ctx, early)
