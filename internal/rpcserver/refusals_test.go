@@ -140,7 +140,16 @@ var refusals = map[string]refusal{
 	},
 
 	// Who calls.
-	"no token":                    {path: stations, headers: headers{"Authorization": ""}, status: 401, kind: "unauthenticated"},
+	"no token": {path: stations, headers: headers{"Authorization": ""}, status: 401, kind: "unauthenticated"},
+	"no token, and no number": {
+		path: stations + "?pageSize=many", headers: headers{"Authorization": ""}, status: 401, kind: "unauthenticated",
+	},
+	"no token, and no JSON": {
+		method: "POST", path: stations, body: "hello", headers: headers{"Authorization": ""}, status: 401, kind: "unauthenticated",
+	},
+	"a bad token, and a wrong field": {
+		method: "POST", path: stations, body: `{"phone":5}`, headers: headers{"Authorization": "Bearer bad"}, status: 401, kind: "unauthenticated",
+	},
 	"another scheme":              {path: stations, headers: headers{"Authorization": "Basic Zm9v"}, status: 401, kind: "unauthenticated"},
 	"a scheme without a token":    {path: stations, headers: headers{"Authorization": "Bearer "}, status: 401, kind: "unauthenticated"},
 	"a bad token":                 {path: stations, headers: headers{"Authorization": "Bearer bad"}, status: 401, kind: "unauthenticated"},

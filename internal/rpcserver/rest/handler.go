@@ -56,7 +56,7 @@ func New(c Config) (*Handler, error) {
 	}
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, newCodec()),
-		runtime.WithErrorHandler(answerError),
+		runtime.WithErrorHandler(h.answerError),
 		runtime.WithForwardResponseOption(setETag),
 		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }), // metadataOf does it
 		runtime.WithOutgoingHeaderMatcher(responseHeader),

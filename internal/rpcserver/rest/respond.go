@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
@@ -69,7 +70,9 @@ func setETag(ctx context.Context, w http.ResponseWriter, message proto.Message) 
 }
 
 // answerError writes the errors of the generated handlers: those of the call, and their own about the request.
-func answerError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+func (h *Handler) answerError(
+	ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
+) {
 	if errors.Is(err, errNotModified) {
 		w.Header().Del("Content-Type")
 		w.WriteHeader(http.StatusNotModified)
@@ -83,7 +86,11 @@ func answerError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, 
 		}
 	}
 	x := exchangeOf(ctx)
-	e := callError(x, err)
+	e, called := errors.AsType[*apierr.Error](err)
+	if !called {
+		e = h.notCalled(ctx, x, err)
+		h.refused.WithLabelValues(strconv.Itoa(e.Kind.HTTPStatus())).Inc()
+	}
 	challenge(w, e, x != nil && x.tokenSent)
 	problem.WriteError(w, r, e)
 }
@@ -95,14 +102,17 @@ func challenge(w http.ResponseWriter, e *apierr.Error, tokenSent bool) {
 	}
 }
 
-// callError is the error of a call. One that is not ours was made by the generated code, which could not read the
-// request or lost the way to the service.
-func callError(x *exchange, err error) *apierr.Error {
-	if e, ok := errors.AsType[*apierr.Error](err); ok {
-		return e
-	}
+// notCalled is the error of a request of which the generated code made no call: it could not read the request or lost
+// the way to the service. What is wrong with a request is looked for, which takes time, and told to a known caller alone.
+func (h *Handler) notCalled(ctx context.Context, x *exchange, err error) *apierr.Error {
 	if status.Code(err) != codes.InvalidArgument {
 		return apierr.New(apierr.Internal, "internal error").Cause(err)
+	}
+	if unknown := h.admit(ctx); unknown != nil {
+		if e, ok := errors.AsType[*apierr.Error](unknown); ok {
+			return e
+		}
+		return apierr.New(apierr.Internal, "internal error").Cause(unknown)
 	}
 	if x != nil {
 		if found := x.fault(); found != nil {
