@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"circle15.dev/internal/config"
+	"circle15.dev/internal/telemetry"
 	"circle15.dev/services/demo/local"
 )
 
@@ -33,7 +34,10 @@ func newDemoCommand() *cobra.Command {
 					return err
 				}
 			}
-			logger := demoLogger(cmd, c)
+			logger, err := demoLogger(cmd, c)
+			if err != nil {
+				return err
+			}
 			slog.SetDefault(logger)
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
 			defer stop()
@@ -46,10 +50,10 @@ func newDemoCommand() *cobra.Command {
 }
 
 // demoLogger keeps the terminal for the person who tries the demo: only warnings, unless a log level was asked for.
-func demoLogger(cmd *cobra.Command, c config.Config) *slog.Logger {
-	level := slog.LevelWarn
+func demoLogger(cmd *cobra.Command, c config.Config) (*slog.Logger, error) {
+	level := "warn"
 	if cmd.Flags().Changed("log-level") || os.Getenv("CIRCLE15_LOG_LEVEL") != "" {
-		_ = level.UnmarshalText([]byte(c.Log.Level)) // config has checked it
+		level = c.Log.Level
 	}
-	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+	return telemetry.NewLogger(cmd.ErrOrStderr(), "text", level)
 }
