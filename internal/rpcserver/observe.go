@@ -3,7 +3,6 @@ package rpcserver
 import (
 	"context"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/telemetry"
 )
 
 // logCalls writes one line for each call: what, when (the line's time), in which tenant, with which outcome. It holds
@@ -137,8 +137,7 @@ func recoverPanics(logger *slog.Logger) step {
 	return func(ctx context.Context, c *call) (err error) {
 		defer func() {
 			if p := recover(); p != nil {
-				logger.LogAttrs(ctx, slog.LevelError, "panic",
-					slog.String("method", c.full), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+				telemetry.LogPanic(ctx, logger, p, slog.String("method", c.full))
 				err = apierr.New(apierr.Internal, "internal error")
 			}
 		}()

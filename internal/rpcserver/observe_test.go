@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -112,22 +113,37 @@ func TestACallIsLoggedWithItsTraceAndTenantAndNothingOfThePerson(t *testing.T) {
 	}
 }
 
-func TestAFailureIsLoggedWithItsCause(t *testing.T) {
-	var log lines
-	service := echoing()
-	service.getStation = func(context.Context, *registryv1.GetStationRequest) (*registryv1.Station, error) {
-		panic("at the disco")
-	}
-	o := options(service)
-	o.Logger = log.logger(t)
-	s := start(t, o)
-	s.send("GET", stations+"/"+someID, "", nil)
-	panics, calls := log.of(t, "panic"), log.of(t, "rpc")
-	if len(panics) != 1 || panics[0]["panic"] != "at the disco" || !strings.Contains(panics[0]["stack"].(string), "observe_test.go") {
-		t.Errorf("panics %v", panics)
-	}
-	if len(calls) != 1 || calls[0]["level"] != "ERROR" || calls[0]["code"] != "INTERNAL" || calls[0]["trace_id"] != panics[0]["trace_id"] {
-		t.Errorf("calls %v", calls)
+func TestAPanicIsLoggedWithItsPlaceAndNothingOfTheRequest(t *testing.T) {
+	for name, tt := range map[string]struct {
+		panics func(id string)
+		want   string
+	}{
+		"text":                    {func(id string) { panic("no station " + id) }, "string"},
+		"an error":                {func(id string) { panic(fmt.Errorf("no station %s", id)) }, "*errors.errorString"},
+		"an error of the runtime": {func(id string) { _ = id[len(id)] }, "runtime error: index out of range [36] with length 36"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log lines
+			service := echoing()
+			service.getStation = func(_ context.Context, r *registryv1.GetStationRequest) (*registryv1.Station, error) {
+				tt.panics(r.GetId())
+				return &registryv1.Station{}, nil
+			}
+			o := options(service)
+			o.Logger = log.logger(t)
+			s := start(t, o)
+			s.send("GET", stations+"/"+someID, "", nil)
+			panics, calls := log.of(t, "panic"), log.of(t, "rpc")
+			if len(panics) != 1 || panics[0]["panic"] != tt.want || !strings.Contains(panics[0]["stack"].(string), "observe_test.go") {
+				t.Errorf("panics %v", panics)
+			}
+			if len(calls) != 1 || calls[0]["level"] != "ERROR" || calls[0]["code"] != "INTERNAL" || calls[0]["trace_id"] != panics[0]["trace_id"] {
+				t.Errorf("calls %v", calls)
+			}
+			if strings.Contains(log.text(), someID) {
+				t.Errorf("the log holds the request: %s", log.text())
+			}
+		})
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +19,7 @@ import (
 
 	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/rpcserver/problem"
+	"circle15.dev/internal/telemetry"
 )
 
 // Limits bound what a request may be, in bytes and levels.
@@ -212,6 +212,6 @@ func (h *Handler) recoverPanic(w http.ResponseWriter, r *http.Request) {
 	if p == http.ErrAbortHandler { //nolint:errorlint // a sentinel that is compared by identity, as net/http does
 		panic(p)
 	}
-	h.logger.LogAttrs(r.Context(), slog.LevelError, "panic", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+	telemetry.LogPanic(r.Context(), h.logger, p)
 	problem.WriteError(w, r, apierr.New(apierr.Internal, "internal error"))
 }
