@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
-	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc/filters"
 	"go.opentelemetry.io/otel/metric/noop"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/stats"
 )
 
 const servingStatus = grpc_health_v1.HealthCheckResponse_SERVING
@@ -54,7 +54,8 @@ func newGRPCServer(o Options, ch *chain, healthServer *health.Server) *grpc.Serv
 	if o.Tracing {
 		options = append(options, grpc.StatsHandler(otelgrpc.NewServerHandler(
 			otelgrpc.WithMeterProvider(noop.NewMeterProvider()),
-			otelgrpc.WithFilter(filters.Not(filters.HealthCheck())),
+			// No health, no reflection, and no name of a method that a client made up.
+			otelgrpc.WithFilter(func(rpc *stats.RPCTagInfo) bool { return ch.methods[rpc.FullMethodName] != nil }),
 		)))
 	}
 	server := grpc.NewServer(options...)

@@ -191,7 +191,9 @@ func TestMetricsCountCallsByMethodDoorAndCodeAlone(t *testing.T) {
 	}
 }
 
-func TestACallIsOneServerSpanThatJoinsItsParentAndHoldsItsChildren(t *testing.T) {
+// recordSpans keeps the spans of the test.
+func recordSpans(t *testing.T) *tracetest.SpanRecorder {
+	t.Helper()
 	recorder := tracetest.NewSpanRecorder()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
 	before, beforePropagator := otel.GetTracerProvider(), otel.GetTextMapPropagator()
@@ -201,6 +203,38 @@ func TestACallIsOneServerSpanThatJoinsItsParentAndHoldsItsChildren(t *testing.T)
 		otel.SetTracerProvider(before)
 		otel.SetTextMapPropagator(beforePropagator)
 	})
+	return recorder
+}
+
+func TestASpanHoldsNothingThatTheClientWroteIntoTheTarget(t *testing.T) {
+	recorder := recordSpans(t)
+	o := options(echoing())
+	o.Tracing = true
+	s := start(t, o)
+	s.send("GET", stations+"/"+someID, "", nil)
+	s.send("GET", "/v1/residents:byName/private", "", nil)
+	s.send("GET", stations+"?private=1", "", nil)
+	s.send("GET", stations+"/private", "", nil)
+	_ = s.conn().Invoke(t.Context(), "/circle15.registry.v1.RegistryService/private", &registryv1.GetStationRequest{}, nil)
+	testenv.Await(t, "four spans", func() bool { return len(recorder.Ended()) >= 4 })
+	var names []string
+	for _, span := range recorder.Ended() {
+		names = append(names, span.Name())
+		for _, a := range span.Attributes() {
+			value := a.Value.String()
+			if a.Key == "url.path" || strings.Contains(value, "private") || strings.Contains(value, someID) {
+				t.Errorf("the span %s holds %s = %s", span.Name(), a.Key, value)
+			}
+		}
+	}
+	slices.Sort(names)
+	if diff := cmp.Diff([]string{"GET", "GET /v1/stations", "GET /v1/stations/{id}", "GET /v1/stations/{id}"}, names); diff != "" {
+		t.Errorf("spans (-want +got)\n%s", diff)
+	}
+}
+
+func TestACallIsOneServerSpanThatJoinsItsParentAndHoldsItsChildren(t *testing.T) {
+	recorder := recordSpans(t)
 	service := echoing()
 	service.getStation = func(ctx context.Context, _ *registryv1.GetStationRequest) (*registryv1.Station, error) {
 		_, span := otel.Tracer("test").Start(ctx, "SQL")

@@ -1,8 +1,10 @@
 package rpcserver
 
 import (
+	"context"
 	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
@@ -58,10 +60,26 @@ func firstSegment(path string) string {
 // tenth. Metrics are the chain's.
 func (s *Server) traced(gateway http.Handler) http.Handler {
 	if s.options.Tracing {
-		return otelhttp.NewHandler(gateway, "REST", otelhttp.WithMeterProvider(noop.NewMeterProvider()))
+		return spanned(gateway)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		gateway.ServeHTTP(w, r.WithContext(telemetry.Identify(r.Context(), r.Header.Get("Traceparent"))))
+	})
+}
+
+// spanned gives every request a span that holds nothing of its target, in which a client may have written anything: a
+// name, an identity number. otelhttp, which would put the path into the span, is not shown it; the gateway adds the route.
+func spanned(gateway http.Handler) http.Handler {
+	type targetKey struct{}
+	shown := func(w http.ResponseWriter, r *http.Request) {
+		r.URL, _ = r.Context().Value(targetKey{}).(*url.URL) // r is otelhttp's own copy
+		gateway.ServeHTTP(w, r)
+	}
+	traced := otelhttp.NewHandler(http.HandlerFunc(shown), "REST", otelhttp.WithMeterProvider(noop.NewMeterProvider()))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hidden := r.WithContext(context.WithValue(r.Context(), targetKey{}, r.URL))
+		hidden.URL = &url.URL{}
+		traced.ServeHTTP(w, hidden)
 	})
 }
 
