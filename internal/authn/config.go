@@ -74,7 +74,7 @@ func (c Config) issuers() (map[string]*issuer, error) {
 	if c.Skew < 0 || c.Skew > 10*time.Minute {
 		return nil, fmt.Errorf("clock skew %s: want 0 to 10 minutes", c.Skew)
 	}
-	client := &http.Client{Transport: boundedTransport{c.Transport}, Timeout: fetchTimeout}
+	client := &http.Client{Transport: boundedTransport{c.Transport}, Timeout: fetchTimeout, CheckRedirect: stayWithHost}
 	byURL := map[string]*issuer{}
 	for _, i := range c.Issuers {
 		if err := i.check(); err != nil {

@@ -186,6 +186,22 @@ func sameSafety(issuer, keys string) error {
 	return nil
 }
 
+// maxRedirects bounds how often an address may lead to another.
+const maxRedirects = 3
+
+// stayWithHost lets an address lead to another one of the same scheme and host alone: what vouches for the keys is the
+// certificate of the host that the issuer's URL, or its discovery document, names.
+func stayWithHost(next *http.Request, via []*http.Request) error {
+	from := via[0].URL
+	if next.URL.Scheme != from.Scheme || next.URL.Host != from.Host {
+		return fmt.Errorf("%s leads to another host, %s://%s", from, next.URL.Scheme, next.URL.Host)
+	}
+	if len(via) > maxRedirects {
+		return fmt.Errorf("%s leads from one address to the next more than %d times", from, maxRedirects)
+	}
+	return nil
+}
+
 // boundedTransport fails the reading of a body beyond maxDocument bytes.
 type boundedTransport struct{ next http.RoundTripper }
 

@@ -2,10 +2,12 @@ package authn_test
 
 import (
 	"context"
+	"encoding/json"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -146,6 +148,54 @@ func TestDocumentsThatCannotBeTrustedAreRefused(t *testing.T) {
 			_, err := newVerifier(t, c, authn.Issuer{URL: url}).
 				Verify(t.Context(), newKey(t, "one", jose.ES256).sign(t, good(url, c.now(), nil)))
 			wantKind(t, err, apierr.Unavailable)
+		})
+	}
+}
+
+func TestADocumentMayMoveWithinItsHostAlone(t *testing.T) {
+	c, k := newClock(), newKey(t, "one", jose.ES256)
+	keys := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{k.public()}}
+	for name, tt := range map[string]struct {
+		moved  string // the path of the document that has moved
+		to     func(self, plain string) string
+		accept bool
+	}{
+		"the discovery document, within the host": {"/.well-known/openid-configuration", func(self, _ string) string { return self }, true},
+		"the discovery document, to plain HTTP":   {"/.well-known/openid-configuration", func(_, plain string) string { return plain }, false},
+		"the key set, within the host":            {"/keys", func(self, _ string) string { return self }, true},
+		"the key set, to plain HTTP":              {"/keys", func(_, plain string) string { return plain }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var self, plain string
+			serve := func(w http.ResponseWriter, r *http.Request) {
+				switch path := strings.TrimPrefix(r.URL.Path, "/moved"); {
+				case r.URL.Path == tt.moved:
+					http.Redirect(w, r, tt.to(self, plain)+"/moved"+path, http.StatusFound)
+				case path == "/keys":
+					_ = json.NewEncoder(w).Encode(keys)
+				default:
+					w.Header().Set("Content-Type", "application/json")
+					_ = json.NewEncoder(w).Encode(map[string]string{"issuer": self, "jwks_uri": self + "/keys"})
+				}
+			}
+			server, elsewhere := httptest.NewTLSServer(http.HandlerFunc(serve)), httptest.NewServer(http.HandlerFunc(serve))
+			defer server.Close()
+			defer elsewhere.Close()
+			self, plain = server.URL, elsewhere.URL
+			v, err := authn.NewVerifier(authn.Config{
+				Issuers:   []authn.Issuer{{URL: self, Audiences: []string{audience}}},
+				Transport: server.Client().Transport, Now: c.now,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = v.Verify(t.Context(), k.sign(t, good(self, c.now(), nil)))
+			switch {
+			case tt.accept && err != nil:
+				t.Error(err)
+			case !tt.accept:
+				wantKind(t, err, apierr.Unavailable)
+			}
 		})
 	}
 }
