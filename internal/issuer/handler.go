@@ -2,6 +2,7 @@ package issuer
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"github.com/go-jose/go-jose/v4"
@@ -16,33 +17,28 @@ type discovery struct {
 	Algorithms   []string `json:"id_token_signing_alg_values_supported"`
 }
 
-// Handler serves the discovery document (OpenID Connect Discovery 1.0) and the key set (RFC 7517) below Path.
-func (i *Issuer) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+Path+"/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		document, err := json.Marshal(discovery{
+// Pages are the discovery document (OpenID Connect Discovery 1.0) and the key set (RFC 7517) by their paths, below Path.
+func (i *Issuer) Pages() (map[string]http.Handler, error) {
+	pages := map[string]http.Handler{}
+	for path, document := range map[string]any{
+		Path + "/keys": jose.JSONWebKeySet{Keys: i.public()},
+		Path + "/.well-known/openid-configuration": discovery{
 			Issuer:       i.url,
 			JWKSURI:      i.url + "/keys",
 			ResponseType: []string{"id_token"},
 			SubjectTypes: []string{"public"},
 			Algorithms:   []string{string(jose.ES256)},
+		},
+	} {
+		text, err := json.Marshal(document)
+		if err != nil {
+			return nil, fmt.Errorf("the issuer's document %s: %w", path, err)
+		}
+		pages[path] = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Cache-Control", "public, max-age=60")
+			_, _ = w.Write(text) // fails only when the client is gone
 		})
-		answer(w, document, err)
-	})
-	mux.HandleFunc("GET "+Path+"/keys", func(w http.ResponseWriter, r *http.Request) {
-		keys, _ := i.Keys(r.Context(), "") // held in memory: never fails
-		document, err := json.Marshal(jose.JSONWebKeySet{Keys: keys})
-		answer(w, document, err)
-	})
-	return mux
-}
-
-func answer(w http.ResponseWriter, document []byte, err error) {
-	if err != nil {
-		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
-		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "public, max-age=60")
-	_, _ = w.Write(document) // fails only when the client is gone
+	return pages, nil
 }

@@ -84,12 +84,14 @@ func (i *Issuer) Trust() authn.Issuer {
 }
 
 // Keys implements authn.KeySource: the public keys.
-func (i *Issuer) Keys(context.Context, string) ([]jose.JSONWebKey, error) {
+func (i *Issuer) Keys(context.Context, string) ([]jose.JSONWebKey, error) { return i.public(), nil }
+
+func (i *Issuer) public() []jose.JSONWebKey {
 	public := make([]jose.JSONWebKey, 0, len(i.keys))
 	for _, k := range i.keys {
 		public = append(public, k.Key.Public())
 	}
-	return public, nil
+	return public
 }
 
 // Mint returns a token (a JWT signed with ES256), valid from now.

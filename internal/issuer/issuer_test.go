@@ -65,11 +65,11 @@ func TestEveryFileThatAnIssuerWritesIsKnownAsItsOwn(t *testing.T) {
 }
 
 func TestAnyoneCanVerifyATokenThroughDiscovery(t *testing.T) {
-	var handler http.Handler
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	var pages map[string]http.Handler
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { pages[r.URL.Path].ServeHTTP(w, r) }))
 	defer server.Close()
 	i := must(Open(t.TempDir(), server.URL+Path))(t)
-	handler = i.Handler()
+	pages = must(i.Pages())(t)
 	_, err := verify(t, authn.Issuer{URL: i.URL(), Audiences: []string{Audience}}, must(i.Mint(claims()))(t))
 	if err != nil {
 		t.Error(err)
@@ -79,7 +79,7 @@ func TestAnyoneCanVerifyATokenThroughDiscovery(t *testing.T) {
 func TestThePublishedKeysHoldNoPrivatePart(t *testing.T) {
 	i := must(Open(t.TempDir(), home))(t)
 	answer := httptest.NewRecorder()
-	i.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, Path+"/keys", nil))
+	must(i.Pages())(t)[Path+"/keys"].ServeHTTP(answer, httptest.NewRequest(http.MethodGet, Path+"/keys", nil))
 	var set struct{ Keys []map[string]string }
 	if err := json.Unmarshal(answer.Body.Bytes(), &set); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/metric/noop"
@@ -25,12 +24,9 @@ func (s *Server) routes(gateway http.Handler) http.Handler {
 		"/openapi.yaml": http.HandlerFunc(serveOpenAPI),
 	}
 	maps.Copy(pages, docs.Pages())
+	maps.Copy(pages, s.options.Pages)
 	traced := s.traced(gateway)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if mounted := s.options.Mounts[firstSegment(r.URL.Path)]; mounted != nil {
-			mounted.ServeHTTP(w, r)
-			return
-		}
 		page, ok := pages[r.URL.Path]
 		switch {
 		case !ok:
@@ -43,17 +39,6 @@ func (s *Server) routes(gateway http.Handler) http.Handler {
 			problem.MethodNotAllowed.With("allowed here: GET, HEAD").Write(w, r)
 		}
 	})
-}
-
-// firstSegment is "/issuer" of "/issuer/keys".
-func firstSegment(path string) string {
-	if path == "" {
-		return path
-	}
-	if slash := strings.IndexByte(path[1:], '/'); slash >= 0 {
-		return path[:slash+1]
-	}
-	return path
 }
 
 // traced gives every request of the services a span where spans are exported, else a trace id alone, which costs a

@@ -1,6 +1,7 @@
 package rpcserver_test
 
 import (
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -109,5 +110,24 @@ func TestTheAPIPageNeedsNothingOfAnotherHost(t *testing.T) {
 	}
 	if got := s.send("GET", "/", "", nil); got.status != 302 || got.header.Get("Location") != "/docs" {
 		t.Errorf("the root: status %d to %q", got.status, got.header.Get("Location"))
+	}
+}
+
+func TestAroundAPageOfAnotherPartThereAreProblemsAsElsewhere(t *testing.T) {
+	o := options(echoing())
+	o.Pages = map[string]http.Handler{"/issuer/keys": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("{}"))
+	})}
+	s := start(t, o)
+	if got := s.send("GET", "/issuer/keys", "", nil); got.status != 200 || string(got.body) != "{}" {
+		t.Errorf("the page: status %d: %s", got.status, got.body)
+	}
+	for _, path := range []string{"/issuer", "/issuer/", "/issuer/nothing", "/issuer//keys", "/issuer/keys/", "/issuer/../issuer/keys"} {
+		if got := s.send("GET", path, "", nil); got.status != 404 || !strings.HasSuffix(got.problem(t).Type, "/not-found") {
+			t.Errorf("%s: status %d", path, got.status)
+		}
+	}
+	if got := s.send("POST", "/issuer/keys", "{}", nil); got.status != 405 || !strings.HasSuffix(got.problem(t).Type, "/method-not-allowed") {
+		t.Errorf("writing: status %d", got.status)
 	}
 }

@@ -37,7 +37,7 @@ type Options struct {
 	Admin string // address of AdminHandler
 
 	AdminHandler http.Handler            // metrics and profiles; nil for no admin listener
-	Mounts       map[string]http.Handler // further pages of the REST door, by the first segment of their paths: "/issuer"
+	Pages        map[string]http.Handler // further pages of the REST door, for GET and HEAD, by their paths: "/issuer/keys"
 	Checks       []Check                 // of readiness
 	Limits       Limits
 	Drain        Drain

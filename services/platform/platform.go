@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"sync"
 	"time"
 
@@ -82,7 +81,10 @@ func New(ctx context.Context, o Options) (_ *Platform, err error) {
 		return nil, err
 	}
 	parts := parts{db: p.db, pages: page.NewCodec(pageKey(o)), policies: p.policies}
-	options := p.serverOptions(o, parts.build(chosen), verifier)
+	options, err := p.serverOptions(o, parts.build(chosen), verifier)
+	if err != nil {
+		return nil, err
+	}
 	if p.server, err = rpcserver.New(options); err != nil { //nolint:contextcheck // requests have contexts of their own
 		return nil, err
 	}
@@ -140,7 +142,7 @@ func (p *Platform) openDatabases(ctx context.Context, c config.Config) error {
 	return err
 }
 
-func (p *Platform) serverOptions(o Options, services []rpcserver.Service, v *authn.Verifier) rpcserver.Options {
+func (p *Platform) serverOptions(o Options, services []rpcserver.Service, v *authn.Verifier) (_ rpcserver.Options, err error) {
 	c := o.Config
 	options := rpcserver.Options{
 		Services:     services,
@@ -161,9 +163,9 @@ func (p *Platform) serverOptions(o Options, services []rpcserver.Service, v *aut
 	}
 	options.Quota = p.quota(c.Limits.RequestsPerSecond)
 	if o.Issuer != nil {
-		options.Mounts = map[string]http.Handler{issuer.Path: o.Issuer.Handler()}
+		options.Pages, err = o.Issuer.Pages()
 	}
-	return options
+	return options, err
 }
 
 // quota is the tenant's own quota or, where it has none, the configured one.
