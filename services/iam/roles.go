@@ -70,7 +70,12 @@ func (s *Service) CreateRole(ctx context.Context, req *iamv1.CreateRoleRequest) 
 		}
 		in := req.GetRole()
 		row := roleRow{Name: in.GetName(), TitleZh: in.GetTitleZh(), TitleEn: in.GetTitleEn(), Revision: 1, ruleColumns: rules}
-		if err := insertRole(ctx, tx, row); err != nil {
+		err = insertRole(ctx, tx, row)
+		if apierr.KindOf(err) == apierr.AlreadyExists {
+			const taken = "is taken by another role"
+			return nil, apierr.New(apierr.AlreadyExists, "role.name: %s", taken).With("role.name", taken).Cause(err)
+		}
+		if err != nil {
 			return nil, err
 		}
 		return row.toProto(), nil
