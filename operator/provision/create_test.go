@@ -197,6 +197,9 @@ func TestASpecThatCannotWorkIsRefused(t *testing.T) {
 		"a rule of an unknown level": {func(s *provision.Spec) {
 			s.Policy.Rules = []authz.Rule{{Role: "social_worker", Resource: "visits", Action: "get", Level: "world"}}
 		}, provision.InvalidSpec},
+		"a subject with a space at its end": {func(s *provision.Spec) {
+			s.Policy.Grants = []provision.Grant{{Subject: "li ", Role: "auditor"}}
+		}, provision.InvalidSpec},
 		"a role that is a standard one": {func(s *provision.Spec) {
 			s.Policy.Roles = []authz.Role{{Name: "social_worker"}}
 		}, provision.InvalidSpec},

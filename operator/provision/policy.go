@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"regexp"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -51,9 +53,25 @@ func (p Policy) check() error {
 		}
 	}
 	for _, g := range p.Grants {
-		if g.Subject == "" || !known[g.Role] {
-			return refuseField(InvalidSpec, "policy.grants", "a grant needs a subject and a known role; got %q, %q", g.Subject, g.Role)
+		if !known[g.Role] {
+			return refuseField(InvalidSpec, "policy.grants", "there is no role %q", g.Role)
 		}
+		if err := checkSubject("policy.grants", g.Subject); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// subject is the form of an OIDC subject in a grant, as in the contract (RoleGrant.subject).
+var subject = regexp.MustCompile(`^[^\p{Cc}\p{Z}]([^\p{Cc}]{0,253}[^\p{Cc}\p{Z}])?$`)
+
+const maxSubject = 255 // bytes
+
+func checkSubject(field, text string) error {
+	if !utf8.ValidString(text) || len(text) > maxSubject || !subject.MatchString(text) {
+		return refuseField(InvalidSpec, field,
+			"%q is no subject: want 1 to %d bytes, without control characters, and without a space at either end", text, maxSubject)
 	}
 	return nil
 }

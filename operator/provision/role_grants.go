@@ -19,9 +19,12 @@ type RoleGrant struct {
 	GrantedBy string // as in role_grants.created_by; not GrantedBy, whose grants follow the Policy
 }
 
-// GrantRole gives the subject the role, unless it has it for good already. Refusals: NotFound; InvalidSpec for a role or
-// station that the tenant does not have, and for a station that is missing or out of place.
+// GrantRole gives the subject the role, unless it has it for good already. Refusals: NotFound; InvalidSpec for a
+// malformed subject, a role or station that the tenant does not have, and for a station that is missing or out of place.
 func (p *Provisioner) GrantRole(ctx context.Context, name tenant.Name, g RoleGrant) error {
+	if err := checkSubject("subject", g.Subject); err != nil {
+		return err
+	}
 	if _, err := p.Show(ctx, name); err != nil {
 		return err
 	}

@@ -56,6 +56,7 @@ func TestARoleIsGrantedOnceAndForGood(t *testing.T) {
 func TestARoleThatCannotBeGrantedIsRefused(t *testing.T) {
 	provisioner, name := testenv.Provisioned(t).Provisioner, testenv.NewTenant(t)
 	for title, g := range map[string]provision.RoleGrant{
+		"no subject":       {Role: "auditor"},
 		"unknown role":     {Subject: "lin", Role: "emperor"},
 		"station missing":  {Subject: "lin", Role: "social_worker"},
 		"station unknown":  {Subject: "lin", Role: "social_worker", Station: "460107003"},

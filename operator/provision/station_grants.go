@@ -23,11 +23,14 @@ type StationGrant struct {
 }
 
 // EnsureStationGrants makes exactly these grants, of those that it made earlier the others are taken away. Refusals:
-// InvalidSpec for a role that the tenant does not have or that is not about a station, and for a station that is not
+// InvalidSpec for a malformed subject, a role that the tenant does not have or that is not about a station, and for a station that is not
 // there or closed.
 func (p *Provisioner) EnsureStationGrants(ctx context.Context, name tenant.Name, grants []StationGrant) error {
 	return p.inTenantLock(ctx, name, func(tx pgx.Tx) error {
 		for _, g := range grants {
+			if err := checkSubject("subject", g.Subject); err != nil {
+				return err
+			}
 			station, err := RoleGrant{Subject: g.Subject, Role: g.Role, Station: g.Station}.station(ctx, tx, name)
 			if err != nil {
 				return err

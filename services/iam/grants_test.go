@@ -69,15 +69,18 @@ func TestAGrantThatMakesNoSenseIsRefusedByItsField(t *testing.T) {
 		grant *iamv1.RoleGrant
 		field string
 	}{
-		"no subject":        {&iamv1.RoleGrant{Role: "auditor"}, "roleGrant.subject"},
-		"subject of a line": {&iamv1.RoleGrant{Subject: "a\nb", Role: "auditor"}, "roleGrant.subject"},
-		"unknown role":      {&iamv1.RoleGrant{Subject: "wu", Role: "emperor"}, "roleGrant.role"},
-		"everyone's role":   {&iamv1.RoleGrant{Subject: "wu", Role: "*"}, "roleGrant.role"},
-		"station missing":   {&iamv1.RoleGrant{Subject: "wu", Role: "social_worker"}, "roleGrant.stationId"},
-		"station too much":  {&iamv1.RoleGrant{Subject: "wu", Role: "auditor", StationId: s.station}, "roleGrant.stationId"},
-		"station unknown":   {&iamv1.RoleGrant{Subject: "wu", Role: "social_worker", StationId: ids.New().String()}, "roleGrant.stationId"},
-		"station malformed": {&iamv1.RoleGrant{Subject: "wu", Role: "social_worker", StationId: "binjiang"}, "roleGrant.stationId"},
-		"id malformed":      {&iamv1.RoleGrant{Id: "1", Subject: "wu", Role: "auditor"}, "roleGrant.id"},
+		"no subject":         {&iamv1.RoleGrant{Role: "auditor"}, "roleGrant.subject"},
+		"subject of a line":  {&iamv1.RoleGrant{Subject: "a\nb", Role: "auditor"}, "roleGrant.subject"},
+		"subject before":     {&iamv1.RoleGrant{Subject: " wu", Role: "auditor"}, "roleGrant.subject"},
+		"subject after":      {&iamv1.RoleGrant{Subject: "wu\u3000", Role: "auditor"}, "roleGrant.subject"},
+		"subject of a space": {&iamv1.RoleGrant{Subject: " ", Role: "auditor"}, "roleGrant.subject"},
+		"unknown role":       {&iamv1.RoleGrant{Subject: "wu", Role: "emperor"}, "roleGrant.role"},
+		"everyone's role":    {&iamv1.RoleGrant{Subject: "wu", Role: "*"}, "roleGrant.role"},
+		"station missing":    {&iamv1.RoleGrant{Subject: "wu", Role: "social_worker"}, "roleGrant.stationId"},
+		"station too much":   {&iamv1.RoleGrant{Subject: "wu", Role: "auditor", StationId: s.station}, "roleGrant.stationId"},
+		"station unknown":    {&iamv1.RoleGrant{Subject: "wu", Role: "social_worker", StationId: ids.New().String()}, "roleGrant.stationId"},
+		"station malformed":  {&iamv1.RoleGrant{Subject: "wu", Role: "social_worker", StationId: "binjiang"}, "roleGrant.stationId"},
+		"id malformed":       {&iamv1.RoleGrant{Id: "1", Subject: "wu", Role: "auditor"}, "roleGrant.id"},
 		"already expired": {
 			&iamv1.RoleGrant{Subject: "wu", Role: "auditor", ExpireTime: timestamppb.New(time.Now().Add(-time.Second))}, "roleGrant.expireTime",
 		},

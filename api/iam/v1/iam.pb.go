@@ -397,7 +397,7 @@ type RoleGrant struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUIDv7; the client may supply it on create.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The subject (sub) of the holder's tokens, after the prefix of their issuer if it has one.
+	// The subject (sub) of the holder's tokens, after the prefix of their issuer if it has one; without a space at either end.
 	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
 	Role    string `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
 	// Required for a role with rules of the levels own or station; otherwise absent.
@@ -1419,10 +1419,10 @@ const file_circle15_iam_v1_iam_proto_rawDesc = "" +
 	"\x04Rule\x12A\n" +
 	"\bresource\x18\x01 \x01(\tB%\xe0A\x02\xbaH\x1fr\x1d2\x1b^([a-z][A-Za-z]{0,39}|[*])$R\bresource\x12=\n" +
 	"\x06action\x18\x02 \x01(\tB%\xe0A\x02\xbaH\x1fr\x1d2\x1b^([a-z][A-Za-z]{0,39}|[*])$R\x06action\x12;\n" +
-	"\x05level\x18\x03 \x01(\x0e2\x16.circle15.iam.v1.LevelB\r\xe0A\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\x05level\"\xeb\x02\n" +
+	"\x05level\x18\x03 \x01(\x0e2\x16.circle15.iam.v1.LevelB\r\xe0A\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\x05level\"\x8a\x03\n" +
 	"\tRoleGrant\x12\x1e\n" +
-	"\x02id\x18\x01 \x01(\tB\x0e\xe0A\x05\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x129\n" +
-	"\asubject\x18\x02 \x01(\tB\x1f\xe0A\x02\xbaH\x19r\x17(\xff\x012\x12^[^\\p{Cc}]{1,255}$R\asubject\x124\n" +
+	"\x02id\x18\x01 \x01(\tB\x0e\xe0A\x05\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12X\n" +
+	"\asubject\x18\x02 \x01(\tB>\xe0A\x02\xbaH8r6(\xff\x0121^[^\\p{Cc}\\p{Z}]([^\\p{Cc}]{0,253}[^\\p{Cc}\\p{Z}])?$R\asubject\x124\n" +
 	"\x04role\x18\x03 \x01(\tB \xe0A\x02\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{1,39}$R\x04role\x12*\n" +
 	"\n" +
 	"station_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\tstationId\x12;\n" +
