@@ -10,6 +10,9 @@ func (p Permission) String() string { return p.Resource + ":" + p.Action }
 // The resources that are not of one station: a rule on them reaches the whole tenant or does not exist.
 var ofTheTenant = []string{"auditEvents", "me", "roleGrants", "roles", "standards"}
 
+// The resources by which roles are made and given, and their use is watched.
+var administration = []string{"auditEvents", "roleGrants", "roles"}
+
 // catalog holds every permission there is. A test holds it against the authorization rules of all RPCs, so that a rule
 // can be checked in a process that does not serve the RPC it is about.
 var catalog = []struct {
@@ -72,6 +75,12 @@ func Sensible(resource, action string, level Level) bool {
 			return level.Valid()
 		}
 	})
+}
+
+// Reserved says whether a rule on the resource, possibly Any, covers what the standard roles alone may do: with it a role
+// of the tenant's own could make itself any other, or read the trail of those who watch it.
+func Reserved(resource string) bool {
+	return resource == Any || slices.Contains(administration, resource)
 }
 
 func covered(resource, action string) []Permission {

@@ -1,5 +1,7 @@
 package authz
 
+import "slices"
+
 // The standard roles. Their duties are kept apart as MLPS level 3 asks (GB/T 22239): system, security and audit
 // administrators are three people, and none of them can do the others' work.
 var standardRoles = []struct {
@@ -131,6 +133,18 @@ func workOfAStation(voiding Level) []allowance {
 		{voiding, "groupSessions", void},
 		{LevelStation, "reports", []string{"summary", "drilldown"}},
 	}
+}
+
+// administrators are the system, security and audit administrators.
+var administrators = []string{"bureau_admin", "security_admin", "auditor"}
+
+// ApartFrom returns the roles that no holder of the role may have beside it: of the three administrators the two others.
+// Nil for any other role.
+func ApartFrom(role string) []string {
+	if !slices.Contains(administrators, role) {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(administrators), func(other string) bool { return other == role })
 }
 
 // StandardRoles are the roles that every tenant has. A tenant cannot change them, but may add its own.

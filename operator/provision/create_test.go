@@ -197,8 +197,27 @@ func TestASpecThatCannotWorkIsRefused(t *testing.T) {
 		"a rule of an unknown level": {func(s *provision.Spec) {
 			s.Policy.Rules = []authz.Rule{{Role: "social_worker", Resource: "visits", Action: "get", Level: "world"}}
 		}, provision.InvalidSpec},
+		"a rule of everyone": {func(s *provision.Spec) {
+			s.Policy.Rules = []authz.Rule{{Role: authz.Everyone, Resource: "visits", Action: "get", Level: authz.LevelTenant}}
+		}, provision.InvalidSpec},
+		"a role called everyone": {func(s *provision.Spec) {
+			s.Policy.Roles = []authz.Role{{Name: authz.Everyone}}
+			s.Policy.Rules = []authz.Rule{{Role: authz.Everyone, Resource: "visits", Action: "get", Level: authz.LevelTenant}}
+		}, provision.InvalidSpec},
+		"a rule on an unknown resource": {func(s *provision.Spec) {
+			s.Policy.Rules = []authz.Rule{{Role: "social_worker", Resource: "dragons", Action: "get", Level: authz.LevelTenant}}
+		}, provision.InvalidSpec},
+		"a rule on another's action": {func(s *provision.Spec) {
+			s.Policy.Rules = []authz.Rule{{Role: "social_worker", Resource: "stations", Action: "void", Level: authz.LevelTenant}}
+		}, provision.InvalidSpec},
+		"a rule of a level without meaning": {func(s *provision.Spec) {
+			s.Policy.Rules = []authz.Rule{{Role: "social_worker", Resource: "visits", Action: "get", Level: authz.LevelAggregate}}
+		}, provision.InvalidSpec},
 		"a subject with a space at its end": {func(s *provision.Spec) {
 			s.Policy.Grants = []provision.Grant{{Subject: "li ", Role: "auditor"}}
+		}, provision.InvalidSpec},
+		"an administrator of two kinds": {func(s *provision.Spec) {
+			s.Policy.Grants = []provision.Grant{{Subject: "li", Role: "auditor"}, {Subject: "li", Role: "security_admin"}}
 		}, provision.InvalidSpec},
 		"a role that is a standard one": {func(s *provision.Spec) {
 			s.Policy.Roles = []authz.Role{{Name: "social_worker"}}

@@ -38,18 +38,19 @@ func (p Policy) check() error {
 		known[r.Name] = true
 	}
 	for _, r := range p.Roles {
-		if r.Name == "" || known[r.Name] {
-			return refuseField(InvalidSpec, "policy.roles", "role %q is empty, standard or named twice", r.Name)
+		if !roleName.MatchString(r.Name) || known[r.Name] {
+			return refuseField(InvalidSpec, "policy.roles", "role %q is malformed, standard or named twice", r.Name)
 		}
 		known[r.Name] = true
 	}
 	for _, r := range p.Rules {
-		if !known[r.Role] || r.Resource == "" || r.Action == "" {
-			return refuseField(InvalidSpec, "policy.rules", "a rule needs a known role, a resource and an action; got %q, %q, %q",
-				r.Role, r.Resource, r.Action)
-		}
-		if !slices.Contains([]authz.Level{authz.LevelAggregate, authz.LevelOwn, authz.LevelStation, authz.LevelTenant}, r.Level) {
-			return refuseField(InvalidSpec, "policy.rules", "unknown level %q", r.Level)
+		switch {
+		case !known[r.Role]:
+			return refuseField(InvalidSpec, "policy.rules", "there is no role %q", r.Role)
+		case !authz.Known(r.Resource, r.Action):
+			return refuseField(InvalidSpec, "policy.rules", "there is no permission %s:%s", r.Resource, r.Action)
+		case !authz.Sensible(r.Resource, r.Action, r.Level):
+			return refuseField(InvalidSpec, "policy.rules", "the level %q means nothing for %s:%s", r.Level, r.Resource, r.Action)
 		}
 	}
 	for _, g := range p.Grants {
@@ -58,6 +59,25 @@ func (p Policy) check() error {
 		}
 		if err := checkSubject("policy.grants", g.Subject); err != nil {
 			return err
+		}
+	}
+	return p.checkDuties()
+}
+
+// roleName is what a role may be called; authz.Everyone, which everyone has, is no such name.
+var roleName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+
+// checkDuties refuses a policy that makes one subject two of the three administrators, who are kept apart (MLPS level 3).
+func (p Policy) checkDuties() error {
+	held := map[Grant]bool{}
+	for _, g := range p.Grants {
+		held[g] = true
+	}
+	for _, g := range p.Grants {
+		for _, other := range authz.ApartFrom(g.Role) {
+			if held[Grant{g.Subject, other}] {
+				return refuseField(InvalidSpec, "policy.grants", "%s and %s are kept apart, and %q is given both", g.Role, other, g.Subject)
+			}
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"circle15.dev/internal/authz"
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenant"
 )
@@ -20,7 +21,8 @@ type RoleGrant struct {
 }
 
 // GrantRole gives the subject the role, unless it has it for good already. Refusals: NotFound; InvalidSpec for a
-// malformed subject, a role or station that the tenant does not have, and for a station that is missing or out of place.
+// malformed subject, a role or station that the tenant does not have, a station that is missing or out of place, and for a
+// second one of the three administrators' roles, which are kept apart.
 func (p *Provisioner) GrantRole(ctx context.Context, name tenant.Name, g RoleGrant) error {
 	if err := checkSubject("subject", g.Subject); err != nil {
 		return err
@@ -33,12 +35,31 @@ func (p *Provisioner) GrantRole(ctx context.Context, name tenant.Name, g RoleGra
 		if err != nil {
 			return err
 		}
+		if err := g.checkDuties(ctx, tx, name); err != nil {
+			return err
+		}
 		_, err = tx.Exec(ctx, `INSERT INTO `+ident(name.Schema(), "role_grants")+` AS g (id, subject, role, station_id, created_by)
 			VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (subject, role, station_id) DO UPDATE SET expires_at = NULL WHERE g.expires_at IS NOT NULL`,
 			ids.New(), g.Subject, g.Role, station, g.GrantedBy)
 		return err
 	})
+}
+
+// checkDuties refuses to make the subject a second one of the three administrators.
+func (g RoleGrant) checkDuties(ctx context.Context, tx pgx.Tx, name tenant.Name) error {
+	rows, err := tx.Query(ctx, `SELECT role FROM `+ident(name.Schema(), "role_grants")+`
+		WHERE subject = $1 AND role = ANY ($2) AND (expires_at IS NULL OR expires_at > now()) ORDER BY role`,
+		g.Subject, authz.ApartFrom(g.Role))
+	if err != nil {
+		return err
+	}
+	held, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err == nil && len(held) > 0 {
+		return refuseField(InvalidSpec, "role", "%s and %s are kept apart, and %q holds the other: give it to someone else",
+			g.Role, held[0], g.Subject)
+	}
+	return err
 }
 
 // station finds the station, and checks that the role is there and asks for one.

@@ -55,8 +55,12 @@ func TestARoleIsGrantedOnceAndForGood(t *testing.T) {
 
 func TestARoleThatCannotBeGrantedIsRefused(t *testing.T) {
 	provisioner, name := testenv.Provisioned(t).Provisioner, testenv.NewTenant(t)
+	if err := provisioner.GrantRole(t.Context(), name, provision.RoleGrant{Subject: "zhou", Role: "bureau_admin", GrantedBy: "test"}); err != nil {
+		t.Fatal(err)
+	}
 	for title, g := range map[string]provision.RoleGrant{
 		"no subject":       {Role: "auditor"},
+		"two duties":       {Subject: "zhou", Role: "auditor"},
 		"unknown role":     {Subject: "lin", Role: "emperor"},
 		"station missing":  {Subject: "lin", Role: "social_worker"},
 		"station unknown":  {Subject: "lin", Role: "social_worker", Station: "460107003"},

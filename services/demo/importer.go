@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
+	iamv1 "circle15.dev/api/iam/v1"
 	visitsv1 "circle15.dev/api/visits/v1"
 	"circle15.dev/services/demo/haikou"
 	"circle15.dev/services/demo/restclient"
@@ -19,9 +20,11 @@ import (
 // Importer sends a plan. It may be stopped at any moment and run again: every request carries its id and its idempotency
 // key, so what was done before is not done twice.
 type Importer struct {
-	Base, Token string   // of the platform
-	Workers     int      // requests at a time; 0 means 8
-	Progress    Progress // nil: silent
+	Base          string   // of the platform
+	Token         string   // of a bureau administrator
+	SecurityToken string   // of a security administrator, who alone gives roles
+	Workers       int      // requests at a time; 0 means 8
+	Progress      Progress // nil: silent
 	// Patience is how long a request is repeated while the platform is away. 0: not at all.
 	Patience time.Duration
 }
@@ -35,7 +38,7 @@ type Progress interface {
 
 // Imported says whether the seed's plan was carried out to its last step.
 func (i *Importer) Imported(ctx context.Context, seed uint64) (bool, error) {
-	err := i.client().Call(ctx, haikou.LastStep(seed), nil)
+	err := i.client(i.Token).Call(ctx, haikou.LastStep(seed), nil)
 	var problem *restclient.Problem
 	if errors.As(err, &problem) && problem.Status == http.StatusNotFound {
 		return false, nil
@@ -45,7 +48,7 @@ func (i *Importer) Imported(ctx context.Context, seed uint64) (bool, error) {
 
 // Run sends the plan: phase after phase, in each several chains at a time. It stops at the first error.
 func (i *Importer) Run(ctx context.Context, plan *haikou.Plan) error {
-	client := i.client()
+	by := clients{bureau: i.client(i.Token), security: i.client(i.SecurityToken)}
 	progress := i.Progress
 	if progress == nil {
 		progress = silent{}
@@ -56,7 +59,7 @@ func (i *Importer) Run(ctx context.Context, plan *haikou.Plan) error {
 		group, ctx := errgroup.WithContext(ctx)
 		group.SetLimit(i.workers())
 		for _, chain := range phase.Chains {
-			group.Go(func() error { return send(ctx, client, chain, progress) })
+			group.Go(func() error { return send(ctx, by, chain, progress) })
 		}
 		if err := group.Wait(); err != nil {
 			return fmt.Errorf("the import stopped at %s: %w", phase.Name, err)
@@ -72,9 +75,19 @@ func (i *Importer) workers() int {
 	return i.Workers
 }
 
-func (i *Importer) client() *restclient.Client {
+// clients send what their holders may.
+type clients struct{ bureau, security *restclient.Client }
+
+func (c clients) of(request proto.Message) *restclient.Client {
+	if _, ok := request.(*iamv1.CreateRoleGrantRequest); ok {
+		return c.security
+	}
+	return c.bureau
+}
+
+func (i *Importer) client(token string) *restclient.Client {
 	return &restclient.Client{
-		Base: i.Base, Token: i.Token, Patience: i.Patience,
+		Base: i.Base, Token: token, Patience: i.Patience,
 		HTTP: &http.Client{
 			Timeout:   time.Minute,
 			Transport: &http.Transport{MaxIdleConnsPerHost: i.workers(), IdleConnTimeout: 10 * time.Second},
@@ -83,12 +96,12 @@ func (i *Importer) client() *restclient.Client {
 }
 
 // send sends the requests of a chain one after another.
-func send(ctx context.Context, client *restclient.Client, chain haikou.Chain, progress Progress) error {
+func send(ctx context.Context, by clients, chain haikou.Chain, progress Progress) error {
 	for _, request := range chain {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := sendOne(ctx, client, request); err != nil {
+		if err := sendOne(ctx, by.of(request), request); err != nil {
 			return err
 		}
 		progress.Done()

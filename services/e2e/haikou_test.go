@@ -57,7 +57,9 @@ func TestHaikou(t *testing.T) {
 // importInPieces stops the import at random moments, and begins again from a plan made anew, as another process would.
 func importInPieces(t *testing.T, p *running) {
 	t.Helper()
-	importer := &demo.Importer{Base: p.rest, Token: p.token(t, "demo-importer", city)}
+	importer := &demo.Importer{
+		Base: p.rest, Token: p.token(t, "demo-importer", city), SecurityToken: p.token(t, "demo-security_admin", city),
+	}
 	pieces := 0
 	for {
 		plan, err := haikou.New(haikou.DefaultSeed)

@@ -11,6 +11,7 @@ import (
 	iamv1 "circle15.dev/api/iam/v1"
 	registryv1 "circle15.dev/api/registry/v1"
 	visitsv1 "circle15.dev/api/visits/v1"
+	"circle15.dev/internal/authz"
 	"circle15.dev/internal/divisions"
 	"circle15.dev/internal/tenant"
 	"circle15.dev/internal/testenv"
@@ -59,9 +60,10 @@ func newWorld(t *testing.T) *world {
 	w := &world{}
 	admins := func(spec *provision.Spec) {
 		spec.Policy.Grants = []provision.Grant{{Subject: "bureau", Role: "bureau_admin"}, {Subject: "security", Role: "security_admin"}}
-		for _, role := range []string{"bureau_admin", "security_admin", "auditor"} {
-			spec.Policy.Grants = append(spec.Policy.Grants, provision.Grant{Subject: mighty, Role: role})
-		}
+		// No subject may have all the administrators' roles; a role that may do everything is the province's to make.
+		spec.Policy.Roles = []authz.Role{{Name: mighty, TitleZH: "全部", TitleEN: "Everything"}}
+		spec.Policy.Rules = []authz.Rule{{Role: mighty, Resource: authz.Any, Action: authz.Any, Level: authz.LevelTenant}}
+		spec.Policy.Grants = append(spec.Policy.Grants, provision.Grant{Subject: mighty, Role: mighty})
 	}
 	// One lies within the other, so that a township of the first is one that either may have a station in.
 	w.stranger = testenv.NewTenant(t, admins, func(spec *provision.Spec) {

@@ -84,6 +84,9 @@ func (s *Service) CreateRoleGrant(ctx context.Context, req *iamv1.CreateRoleGran
 		if err != nil {
 			return nil, err
 		}
+		if err := keepDutiesApart(ctx, tx, in); err != nil {
+			return nil, err
+		}
 		held, err := countActiveGrants(ctx, tx, in.GetSubject())
 		if err != nil {
 			return nil, err
@@ -120,6 +123,24 @@ func (s *Service) DeleteRoleGrant(ctx context.Context, req *iamv1.DeleteRoleGran
 		}
 		return &emptypb.Empty{}, deleteGrant(ctx, tx, id)
 	})
+}
+
+// keepDutiesApart refuses a grant that would make one subject two of the three administrators (MLPS level 3, GB/T 22239).
+// Grants of the three roles are made one after the other, so that two at once do not pass each other.
+func keepDutiesApart(ctx context.Context, tx *tenantdb.Tx, in *iamv1.RoleGrant) error {
+	apart := authz.ApartFrom(in.GetRole())
+	if len(apart) == 0 {
+		return nil
+	}
+	if err := lockAdministration(ctx, tx); err != nil {
+		return err
+	}
+	held, err := activeRolesAmong(ctx, tx, in.GetSubject(), apart)
+	if err != nil || len(held) == 0 {
+		return err
+	}
+	return apierr.New(apierr.Conflict, "the subject holds the role %s, which is kept apart from %s", held[0], in.GetRole()).
+		With("roleGrant.role", "is kept apart from a role that the subject holds")
 }
 
 // stationFor is the station of a new grant: required where the role's rules are about stations, out of place where

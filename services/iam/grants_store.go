@@ -35,9 +35,12 @@ var (
 		WHERE g.subject = $1 AND (g.expires_at IS NULL OR g.expires_at > now()) ORDER BY g.id`)
 	activeGrantCount = tenantdb.SQL(`SELECT count(*) FROM {tenant}.role_grants
 		WHERE subject = $1 AND (expires_at IS NULL OR expires_at > now())`)
-	getGrant        = tenantdb.SQL(`SELECT ` + grantColumns + ` FROM {tenant}.role_grants g WHERE g.id = $1`)
-	grantCountOf    = tenantdb.SQL(`SELECT count(*) FROM {tenant}.role_grants WHERE role = $1`)
-	subjectHasRole  = tenantdb.SQL(`SELECT EXISTS (SELECT FROM {tenant}.role_grants WHERE subject = $1 AND role = $2)`)
+	getGrant       = tenantdb.SQL(`SELECT ` + grantColumns + ` FROM {tenant}.role_grants g WHERE g.id = $1`)
+	grantCountOf   = tenantdb.SQL(`SELECT count(*) FROM {tenant}.role_grants WHERE role = $1`)
+	subjectHasRole = tenantdb.SQL(`SELECT EXISTS (SELECT FROM {tenant}.role_grants WHERE subject = $1 AND role = $2)`)
+	lockSecurity   = tenantdb.SQL(`SELECT name FROM {tenant}.roles WHERE name = 'security_admin' FOR NO KEY UPDATE`)
+	activeRoles    = tenantdb.SQL(`SELECT DISTINCT role FROM {tenant}.role_grants
+		WHERE subject = $1 AND role = ANY ($2::text[]) AND (expires_at IS NULL OR expires_at > now()) ORDER BY role`)
 	deleteGrantRow  = tenantdb.SQL(`DELETE FROM {tenant}.role_grants WHERE id = $1`)
 	dropExpiredLike = tenantdb.SQL(`DELETE FROM {tenant}.role_grants
 		WHERE subject = $1 AND role = $2 AND station_id IS NOT DISTINCT FROM $3::uuid AND expires_at <= now()`)
@@ -74,6 +77,18 @@ func countGrantsOf(ctx context.Context, q tenantdb.Querier, role string) (int64,
 
 func holds(ctx context.Context, q tenantdb.Querier, subject, role string) (bool, error) {
 	return tenantdb.One(ctx, q, pgx.RowTo[bool], subjectHasRole, subject, role)
+}
+
+// lockAdministration keeps others from giving one of the administrators' roles until the end of the transaction: every one
+// that would locks the same role's row, which comes before the policy's version, as where the operator writes a policy.
+func lockAdministration(ctx context.Context, tx *tenantdb.Tx) error {
+	_, err := tenantdb.One(ctx, tx, pgx.RowTo[string], lockSecurity)
+	return err
+}
+
+// activeRolesAmong returns those of the roles that the subject holds now.
+func activeRolesAmong(ctx context.Context, q tenantdb.Querier, subject string, roles []string) ([]string, error) {
+	return tenantdb.All(ctx, q, pgx.RowTo[string], activeRoles, subject, roles)
 }
 
 // insertGrant stores a grant, in the place of an expired one of the same role and station.

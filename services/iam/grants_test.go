@@ -63,6 +63,44 @@ func TestOnlyTheSecurityAdministratorGrants(t *testing.T) {
 	}
 }
 
+func TestNobodyHoldsTwoOfTheThreeAdministratorsRoles(t *testing.T) {
+	s := setup(t)
+	s.grant("keeper", "security_admin", "")
+	for subject, others := range map[string][]string{
+		"chief": {"security_admin", "auditor"}, "keeper": {"bureau_admin", "auditor"}, "auditor": {"bureau_admin", "security_admin"},
+	} {
+		for _, role := range others {
+			_, err := s.client.CreateRoleGrant(s.as("guard"), create(&iamv1.RoleGrant{Subject: subject, Role: role}))
+			refused(t, err, apierr.Conflict, "roleGrant.role")
+		}
+	}
+	s.grant("chief", "station_head", s.station) // which is none of the three
+	s.exec(`UPDATE {tenant}.role_grants SET expires_at = now() WHERE subject = 'auditor'`)
+	s.grant("auditor", "bureau_admin", "")
+}
+
+func TestOfTwoAdministratorsRolesGivenAtOnceASubjectGetsOne(t *testing.T) {
+	s := setup(t)
+	for i := range 10 {
+		subject, guard := "wu-"+strconv.Itoa(i), s.as("guard")
+		answers := make(chan error)
+		for _, role := range []string{"bureau_admin", "auditor"} {
+			go func() {
+				_, err := s.client.CreateRoleGrant(guard, create(&iamv1.RoleGrant{Subject: subject, Role: role}))
+				answers <- err
+			}()
+		}
+		one, other := <-answers, <-answers
+		if one != nil {
+			one, other = other, one
+		}
+		if one != nil {
+			t.Fatal(one)
+		}
+		refused(t, other, apierr.Conflict, "roleGrant.role")
+	}
+}
+
 func TestAGrantThatMakesNoSenseIsRefusedByItsField(t *testing.T) {
 	s := setup(t)
 	for name, tc := range map[string]struct {

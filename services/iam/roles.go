@@ -56,7 +56,7 @@ func (s *Service) CreateRole(ctx context.Context, req *iamv1.CreateRoleRequest) 
 	if err := wholeTenant(ctx); err != nil {
 		return nil, err
 	}
-	rules, err := checkRules(req.GetRole().GetRules())
+	rules, err := checkRules(req.GetRole().GetRules(), ruleColumns{})
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (s *Service) UpdateRole(ctx context.Context, req *iamv1.UpdateRoleRequest) 
 		if err := patch.Apply("role", merged, req.GetRole(), req.GetUpdateMask()); err != nil {
 			return nil, err
 		}
-		rules, err := checkRules(merged.GetRules())
+		rules, err := checkRules(merged.GetRules(), was.ruleColumns)
 		if err != nil {
 			return nil, err
 		}
@@ -165,9 +165,9 @@ func notHeldByCaller(ctx context.Context, tx *tenantdb.Tx, role string) error {
 	return nil
 }
 
-// checkRules reads the rules of a role; every one must be about a permission that exists, at a level that means
-// something for it.
-func checkRules(rules []*iamv1.Rule) (ruleColumns, error) {
+// checkRules reads the rules of a role; every one must be about a permission that exists and is not for the standard roles
+// alone, at a level that means something for it. A rule that the role had may stay.
+func checkRules(rules []*iamv1.Rule, had ruleColumns) (ruleColumns, error) {
 	type key struct{ resource, action string }
 	seen := map[key]bool{}
 	sorted := slices.Clone(rules)
@@ -178,6 +178,9 @@ func checkRules(rules []*iamv1.Rule) (ruleColumns, error) {
 		switch {
 		case !authz.Known(r.GetResource(), authz.Any):
 			return ruleColumns{}, apierr.InvalidField(field+".resource", "there is no resource %q", r.GetResource())
+		case authz.Reserved(r.GetResource()) && !had.contain(r.GetResource(), r.GetAction(), level):
+			return ruleColumns{}, apierr.InvalidField(field+".resource",
+				"covers roles, grants or the audit trail, which are for the standard roles alone; name other resources one by one")
 		case !authz.Known(r.GetResource(), r.GetAction()):
 			return ruleColumns{}, apierr.InvalidField(field+".action", "there is no action %q on %q", r.GetAction(), r.GetResource())
 		case !authz.Sensible(r.GetResource(), r.GetAction(), level):

@@ -112,6 +112,16 @@ func (r roleRow) toProto() *iamv1.Role {
 	return out
 }
 
+// contain says whether the rule is one of the columns'.
+func (c ruleColumns) contain(resource, action string, level authz.Level) bool {
+	for i := range c.Resources {
+		if c.Resources[i] == resource && c.Actions[i] == action && c.Levels[i] == string(level) {
+			return true
+		}
+	}
+	return false
+}
+
 // reachesStations says whether a rule of the role asks for a station in its grants.
 func (r roleRow) reachesStations() bool {
 	for _, level := range r.Levels {

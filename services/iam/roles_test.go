@@ -29,6 +29,13 @@ func (s *scene) createRole(role *iamv1.Role) *iamv1.Role {
 	return ok(s.client.CreateRole(s.as("guard"), &iamv1.CreateRoleRequest{Role: role}))(s.T)
 }
 
+// madeEarlier is the role case_reader with a rule on every action that an earlier release let a tenant make.
+func (s *scene) madeEarlier(resource, level string) {
+	s.Helper()
+	s.exec(`INSERT INTO {tenant}.roles (name, title_zh, title_en) VALUES ('case_reader', '查阅员', 'Reader')`)
+	s.exec(`INSERT INTO {tenant}.role_rules (role, resource, action, level) VALUES ('case_reader', $1, '*', $2)`, resource, level)
+}
+
 func TestTheStandardRolesAreListedAndCannotBeChanged(t *testing.T) {
 	s := setup(t)
 	list := ok(s.client.ListRoles(s.as("chief"), &iamv1.ListRolesRequest{}))(t)
@@ -87,7 +94,7 @@ func TestATenantsOwnRoleDecidesLikeAnyOther(t *testing.T) {
 
 func TestAStationsRuleOnEverythingDoesNotReachRolesAndGrants(t *testing.T) {
 	s := setup(t)
-	s.createRole(reader(rule(authz.Any, authz.Any, iamv1.Level_LEVEL_STATION)))
+	s.madeEarlier(authz.Any, "station")
 	s.grant("wu", "case_reader", s.station)
 	s.await("wu", "cases:void station", true)
 	_, err := s.client.ListRoles(s.as("wu"), &iamv1.ListRolesRequest{})
@@ -134,13 +141,29 @@ func TestAnUpdateChangesOnlyWhatItsMaskNames(t *testing.T) {
 	refused(t, err, apierr.Invalid, "role.titleZh")
 }
 
+func TestARuleOfAnEarlierReleaseStaysUntilItIsTakenOut(t *testing.T) {
+	s := setup(t)
+	s.madeEarlier(authz.Any, "tenant")
+	s.grant("wu", "case_reader", "")
+	s.await("wu", "cases:void tenant", true)
+	role := ok(s.client.UpdateRole(s.as("guard"), &iamv1.UpdateRoleRequest{
+		Role: &iamv1.Role{Name: "case_reader", TitleEn: "Everything"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"title_en"}},
+	}))(t)
+	if len(role.GetRules()) != 1 || role.GetRules()[0].GetResource() != authz.Any {
+		t.Errorf("got %v", role)
+	}
+	ok(s.client.UpdateRole(s.as("guard"), &iamv1.UpdateRoleRequest{Role: reader()}))(t)
+	_, err := s.client.UpdateRole(s.as("guard"), &iamv1.UpdateRoleRequest{Role: reader(rule(authz.Any, authz.Any, iamv1.Level_LEVEL_TENANT))})
+	refused(t, err, apierr.Invalid, "role.rules[0].resource")
+}
+
 func TestNobodyChangesARoleThatTheyHold(t *testing.T) {
 	s := setup(t)
-	s.createRole(reader(rule("roles", authz.Any, iamv1.Level_LEVEL_TENANT)))
+	s.madeEarlier("roles", "tenant")
 	s.grant("wu", "case_reader", "")
 	s.await("wu", "roles:update tenant", true)
 	_, err := s.client.UpdateRole(s.as("wu"), &iamv1.UpdateRoleRequest{
-		Role: reader(rule(authz.Any, authz.Any, iamv1.Level_LEVEL_TENANT)),
+		Role: reader(rule("cases", authz.Any, iamv1.Level_LEVEL_TENANT)),
 	})
 	refused(t, err, apierr.Denied, "")
 }
@@ -168,7 +191,11 @@ func TestRulesMayOnlyNameWhatExists(t *testing.T) {
 		"unknown action":        {reader(rule("cases", "burn", iamv1.Level_LEVEL_TENANT)), "role.rules[0].action"},
 		"action of another":     {reader(rule("stations", "void", iamv1.Level_LEVEL_TENANT)), "role.rules[0].action"},
 		"sums of cases":         {reader(rule("cases", "get", iamv1.Level_LEVEL_AGGREGATE)), "role.rules[0].level"},
-		"grants of a station":   {reader(rule("roleGrants", "create", iamv1.Level_LEVEL_STATION)), "role.rules[0].level"},
+		"packs of a station":    {reader(rule("standards", "get", iamv1.Level_LEVEL_STATION)), "role.rules[0].level"},
+		"everything":            {reader(fine, rule(authz.Any, "get", iamv1.Level_LEVEL_STATION)), "role.rules[1].resource"},
+		"roles":                 {reader(rule("roles", "create", iamv1.Level_LEVEL_TENANT)), "role.rules[0].resource"},
+		"grants":                {reader(rule("roleGrants", authz.Any, iamv1.Level_LEVEL_TENANT)), "role.rules[0].resource"},
+		"the audit trail":       {reader(rule("auditEvents", "list", iamv1.Level_LEVEL_TENANT)), "role.rules[0].resource"},
 		"no level":              {reader(rule("cases", "get", iamv1.Level_LEVEL_UNSPECIFIED)), "role.rules[0].level"},
 		"level out of range":    {reader(rule("cases", "get", 9)), "role.rules[0].level"},
 		"the same twice":        {reader(fine, fine), "role.rules[1]"},

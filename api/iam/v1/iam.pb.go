@@ -332,7 +332,7 @@ func (x *Role) GetEtag() string {
 // What the holders of a role may do.
 type Rule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource collection, "households", or "*" for all.
+	// The resource collection, "households", or "*" for all, which no new role of the tenant's own may have.
 	Resource string `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
 	// "get", "list", "create", "update", the verb of a custom method, or "*" for all.
 	Action        string `protobuf:"bytes,2,opt,name=action,proto3" json:"action,omitempty"`

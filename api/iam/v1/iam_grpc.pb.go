@@ -54,13 +54,14 @@ type IamServiceClient interface {
 	// Permission: roles:get.
 	GetRole(ctx context.Context, in *GetRoleRequest, opts ...grpc.CallOption) (*Role, error)
 	// Creates a role of the tenant's own.
-	// Errors: INVALID_ARGUMENT (a rule on a permission that does not exist), ALREADY_EXISTS, CONFLICT (too many roles).
+	// Errors: INVALID_ARGUMENT (a rule on a permission that does not exist, or on one that is for the standard roles alone:
+	// roles, grants and the audit trail, which "*" covers too), ALREADY_EXISTS, CONFLICT (too many roles).
 	// Permission: roles:create.
 	CreateRole(ctx context.Context, in *CreateRoleRequest, opts ...grpc.CallOption) (*Role, error)
 	// Changes the fields named in update_mask (AIP-134) of a role of the tenant's own; rules are replaced as a whole.
 	// REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND, ETAG_MISMATCH, CONFLICT (a standard role), PERMISSION_DENIED (a role that the
-	// caller holds).
+	// Errors: INVALID_ARGUMENT (as for creation; a rule that the role had may stay), NOT_FOUND, ETAG_MISMATCH, CONFLICT (a
+	// standard role), PERMISSION_DENIED (a role that the caller holds).
 	// Permission: roles:update.
 	UpdateRole(ctx context.Context, in *UpdateRoleRequest, opts ...grpc.CallOption) (*Role, error)
 	// Deletes a role of the tenant's own that nobody holds.
@@ -77,7 +78,8 @@ type IamServiceClient interface {
 	GetRoleGrant(ctx context.Context, in *GetRoleGrantRequest, opts ...grpc.CallOption) (*RoleGrant, error)
 	// Gives a subject a role. The id may be supplied by the client.
 	// Errors: INVALID_ARGUMENT (an unknown role or station, a station missing or out of place), ALREADY_EXISTS,
-	// CONFLICT (too many grants of the subject), PERMISSION_DENIED (to the caller itself).
+	// CONFLICT (too many grants of the subject, or a second one of bureau_admin, security_admin and auditor, which are kept
+	// apart), PERMISSION_DENIED (to the caller itself).
 	// Permission: roleGrants:create.
 	CreateRoleGrant(ctx context.Context, in *CreateRoleGrantRequest, opts ...grpc.CallOption) (*RoleGrant, error)
 	// Takes a grant back. One that the province gives with the tenant is taken back in the Tenant object.
@@ -227,13 +229,14 @@ type IamServiceServer interface {
 	// Permission: roles:get.
 	GetRole(context.Context, *GetRoleRequest) (*Role, error)
 	// Creates a role of the tenant's own.
-	// Errors: INVALID_ARGUMENT (a rule on a permission that does not exist), ALREADY_EXISTS, CONFLICT (too many roles).
+	// Errors: INVALID_ARGUMENT (a rule on a permission that does not exist, or on one that is for the standard roles alone:
+	// roles, grants and the audit trail, which "*" covers too), ALREADY_EXISTS, CONFLICT (too many roles).
 	// Permission: roles:create.
 	CreateRole(context.Context, *CreateRoleRequest) (*Role, error)
 	// Changes the fields named in update_mask (AIP-134) of a role of the tenant's own; rules are replaced as a whole.
 	// REST derives the mask from the body.
-	// Errors: INVALID_ARGUMENT, NOT_FOUND, ETAG_MISMATCH, CONFLICT (a standard role), PERMISSION_DENIED (a role that the
-	// caller holds).
+	// Errors: INVALID_ARGUMENT (as for creation; a rule that the role had may stay), NOT_FOUND, ETAG_MISMATCH, CONFLICT (a
+	// standard role), PERMISSION_DENIED (a role that the caller holds).
 	// Permission: roles:update.
 	UpdateRole(context.Context, *UpdateRoleRequest) (*Role, error)
 	// Deletes a role of the tenant's own that nobody holds.
@@ -250,7 +253,8 @@ type IamServiceServer interface {
 	GetRoleGrant(context.Context, *GetRoleGrantRequest) (*RoleGrant, error)
 	// Gives a subject a role. The id may be supplied by the client.
 	// Errors: INVALID_ARGUMENT (an unknown role or station, a station missing or out of place), ALREADY_EXISTS,
-	// CONFLICT (too many grants of the subject), PERMISSION_DENIED (to the caller itself).
+	// CONFLICT (too many grants of the subject, or a second one of bureau_admin, security_admin and auditor, which are kept
+	// apart), PERMISSION_DENIED (to the caller itself).
 	// Permission: roleGrants:create.
 	CreateRoleGrant(context.Context, *CreateRoleGrantRequest) (*RoleGrant, error)
 	// Takes a grant back. One that the province gives with the tenant is taken back in the Tenant object.

@@ -112,7 +112,11 @@ func (s *service) bringData(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	i := &demo.Importer{Base: s.base(), Token: token, Patience: 10 * time.Second}
+	security, err := s.token(principals.securityAdmin)
+	if err != nil {
+		return err
+	}
+	i := &demo.Importer{Base: s.base(), Token: token, SecurityToken: security, Patience: 10 * time.Second}
 	there, err := i.Imported(ctx, haikou.DefaultSeed)
 	if there || err != nil {
 		return err

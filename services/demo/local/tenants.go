@@ -14,6 +14,7 @@ import (
 const (
 	importer        = "demo-importer"
 	bureauAdmin     = "demo-bureau_admin"
+	securityAdmin   = "demo-security_admin"
 	provinceAnalyst = "demo-province_analyst"
 )
 
@@ -29,7 +30,7 @@ func Tenants() []provision.Spec {
 			DivisionCode: haikou.DivisionCode,
 			Policy: provision.Policy{Grants: []provision.Grant{
 				{Subject: importer, Role: "bureau_admin"},
-				{Subject: importer, Role: "security_admin"},
+				{Subject: securityAdmin, Role: "security_admin"},
 				{Subject: bureauAdmin, Role: "bureau_admin"},
 				{Subject: provinceAnalyst, Role: "province_analyst"},
 			}},
@@ -53,9 +54,10 @@ type principal struct {
 	tenants       []tenant.Name
 }
 
-var principals = struct{ importer, socialWorker, bureauAdmin, provinceAnalyst principal }{
+var principals = struct{ importer, socialWorker, bureauAdmin, securityAdmin, provinceAnalyst principal }{
 	importer:        principal{importer, "演示数据导入", []tenant.Name{haikou.Tenant}},
 	socialWorker:    principal{haikou.Subject(haikou.Binjiang, 2), "滨江街道社工", []tenant.Name{haikou.Tenant}},
 	bureauAdmin:     principal{bureauAdmin, "海口市民政局管理员", []tenant.Name{haikou.Tenant}},
+	securityAdmin:   principal{securityAdmin, "海口市安全管理员", []tenant.Name{haikou.Tenant}},
 	provinceAnalyst: principal{provinceAnalyst, "海南省分析员", []tenant.Name{haikou.Province, haikou.Tenant}},
 }
