@@ -71,6 +71,10 @@ func TestATenantsRoleReachesNothingButItsOwnRows(t *testing.T) {
 		"ALTER TABLE {schema}.needs ADD COLUMN c int",
 		"UPDATE {schema}.audit_events SET outcome = ''",
 		"DELETE FROM {schema}.audit_events",
+		"INSERT INTO {schema}.audit_events (at, subject, method, resource_id, outcome) VALUES ('2021-05-01', 'li', 'm', '', 'OK')",
+		"INSERT INTO {schema}.audit_events (id, subject, method, resource_id, outcome) OVERRIDING SYSTEM VALUE VALUES (7, 'li', 'm', '', 'OK')",
+		"INSERT INTO {schema}.service_facts (measure, fact_date, station_id, amount, source_type, source_id, recorded_at) " +
+			"VALUES ('case', '2021-05-01', gen_random_uuid(), 1, 'case', gen_random_uuid(), '2021-05-01')",
 		"UPDATE {schema}.service_facts SET amount = 2",
 		"DELETE FROM {schema}.service_facts",
 		"UPDATE {schema}.policy_version SET version = 0",

@@ -64,6 +64,8 @@ func TestWhatWasChangedByHandIsSeenAndRepaired(t *testing.T) {
 		"a stranger in a column":             {"GRANT SELECT (name) ON {schema}.residents TO stranger", "grants"},
 		"a grant that is gone":               {"REVOKE INSERT ON {schema}.visits FROM {schema}", "grants"},
 		"a writable audit":                   {"GRANT UPDATE ON {schema}.audit_events TO {schema}", "grants"},
+		"an audit with a time of choice":     {"GRANT INSERT (at) ON {schema}.audit_events TO {schema}", "grants"},
+		"an audit as by an earlier release":  {"GRANT INSERT ON {schema}.audit_events TO {schema}", "grants"},
 		"a function for everybody":           {"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO PUBLIC", "grants"},
 		"an index that is gone":              {"DROP INDEX {schema}.visits_station, {schema}.residents_identity_number_key", "objects grants"},
 		"an index that is invalid":           {"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{schema}.needs_station'::regclass", "objects grants"},

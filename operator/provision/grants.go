@@ -6,12 +6,25 @@ import (
 )
 
 // What the tenant's role may do with its tables: everything with rows (never TRUNCATE, REFERENCES or TRIGGER), but for
-// these. A migration that renames or adds such a table edits these lists.
+// these. A migration that renames or adds such a table, or a column of an append-only one, edits these lists.
 var (
-	// SELECT and INSERT: what happened stays.
-	appendOnlyTables = []string{"audit_events", "household_stays", "resident_stays", "service_facts"}
-	readOnlyTables   = []string{"policy_version"} // moved by a trigger alone
+	// SELECT, and INSERT of the columns: what happened stays, and the server alone says when it did and in which order.
+	appendOnlyTables = []appendOnlyTable{
+		{"audit_events", []string{"subject", "method", "resource_id", "outcome", "trace_id"}},
+		{"household_stays", []string{"household_id", "station_id", "last_date"}},
+		{"resident_stays", []string{"resident_id", "household_id", "last_date"}},
+		{"service_facts", []string{
+			"measure", "fact_date", "station_id", "staff_id", "domain", "household_id", "resident_id", "amount", "source_type", "source_id",
+			"reverses",
+		}},
+	}
+	readOnlyTables = []string{"policy_version"} // moved by a trigger alone
 )
+
+type appendOnlyTable struct {
+	name    string
+	columns []string
+}
 
 // aggregateFunctions may be executed by circle15_aggregate: they return sums and never a row of a person.
 var aggregateFunctions = []string{"work_summary"}
@@ -44,11 +57,6 @@ func (n objectNames) in(schema string) (tables, sequences, functions string) {
 		qualified[i] = ident(schema) + "." + f
 	}
 	return qualify(schema, n.tables), qualify(schema, n.sequences), strings.Join(qualified, ", ")
-}
-
-// having are those of the tables that a schema of this release has: the lists above are of the newest.
-func (n objectNames) having(tables []string) []string {
-	return slices.DeleteFunc(slices.Clone(tables), func(table string) bool { return !slices.Contains(n.tables, table) })
 }
 
 func qualify(schema string, names []string) string {
@@ -87,8 +95,15 @@ func grantDDL(schema, role string, names objectNames) []string {
 	ddl := []string{
 		"GRANT USAGE ON SCHEMA " + ident(schema) + " TO " + ident(role) + ", " + ident(AggregateRole),
 		"GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE " + tables + to,
-		"REVOKE UPDATE, DELETE ON TABLE " + qualify(schema, names.having(appendOnlyTables)) + " FROM " + ident(role),
-		"REVOKE INSERT, UPDATE, DELETE ON TABLE " + qualify(schema, names.having(readOnlyTables)) + " FROM " + ident(role),
+		"REVOKE INSERT, UPDATE, DELETE ON TABLE " + qualify(schema, readOnlyTables) + " FROM " + ident(role),
+	}
+	for _, t := range appendOnlyTables {
+		if !slices.Contains(names.tables, t.name) {
+			continue // a schema of an older release; the list is of the newest
+		}
+		table := ident(schema, t.name)
+		ddl = append(ddl, "REVOKE INSERT, UPDATE, DELETE ON TABLE "+table+" FROM "+ident(role),
+			"GRANT INSERT ("+strings.Join(t.columns, ", ")+") ON TABLE "+table+to)
 	}
 	if sequences != "" {
 		ddl = append(ddl, "GRANT USAGE ON SEQUENCE "+sequences+to)
