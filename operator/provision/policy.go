@@ -123,11 +123,13 @@ func (p Policy) digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// writePolicy brings roles, rules and grants of a schema to the policy; before is the policy written last, and atStations
-// are the grants at stations made last, nil where none are recorded.
+// writePolicy brings roles, rules and grants of a schema to the policy, and records it in the audit trail; before is the
+// policy written last, and atStations are the grants at stations made last, nil where none are recorded.
 func writePolicy(s Spec, before Policy, atStations []StationGrant) []statement {
 	schema := s.Name.Schema()
-	statements := []statement{upsertRoles(schema, s.Policy), upsertRules(schema, s.Policy), dropAddedRules(schema, s.Policy)}
+	statements := []statement{
+		auditPolicy(schema), upsertRoles(schema, s.Policy), upsertRules(schema, s.Policy), dropAddedRules(schema, s.Policy),
+	}
 	if stale := staleRules(before, s.Policy); len(stale) > 0 {
 		role, resource, action, _ := ruleColumns(stale)
 		statements = append(statements, statement{`DELETE FROM ` + ident(schema, "role_rules") + ` r
@@ -242,13 +244,13 @@ func newIDs(n int) []uuid.UUID {
 func setGrants(schema string, p Policy) []statement {
 	subjects, roles := p.grantColumns()
 	table := ident(schema, "role_grants")
-	statements := []statement{{`DELETE FROM ` + table + ` g WHERE g.created_by = $1 AND NOT EXISTS (
+	statements := []statement{{audited(schema, GrantedBy, roleTaken, `DELETE FROM `+table+` g WHERE g.created_by = $1 AND NOT EXISTS (
 			SELECT FROM unnest($2::text[], $3::text[]) AS want (subject, role)
-			WHERE (want.subject, want.role) = (g.subject, g.role) AND g.station_id IS NULL)`, []any{GrantedBy, subjects, roles}}}
+			WHERE (want.subject, want.role) = (g.subject, g.role) AND g.station_id IS NULL)`), []any{GrantedBy, subjects, roles}}}
 	if len(p.Grants) > 0 {
-		statements = append(statements, statement{`INSERT INTO ` + table + ` AS g (id, subject, role, created_by)
-			SELECT id, subject, role, $4 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS want (id, subject, role)
-			` + keepForGood, []any{newIDs(len(p.Grants)), subjects, roles, GrantedBy}})
+		statements = append(statements, statement{audited(schema, GrantedBy, roleGiven, `INSERT INTO `+table+` AS g
+			(id, subject, role, created_by) SELECT id, subject, role, $4 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS want (id, subject, role)
+			`+keepForGood), []any{newIDs(len(p.Grants)), subjects, roles, GrantedBy}})
 	}
 	return statements
 }

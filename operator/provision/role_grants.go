@@ -38,9 +38,8 @@ func (p *Provisioner) GrantRole(ctx context.Context, name tenant.Name, g RoleGra
 		if err := g.checkDuties(ctx, tx, name); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `INSERT INTO `+ident(name.Schema(), "role_grants")+` AS g (id, subject, role, station_id, created_by)
-			VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (subject, role, station_id) DO UPDATE SET expires_at = NULL WHERE g.expires_at IS NOT NULL`,
+		_, err = tx.Exec(ctx, audited(name.Schema(), g.GrantedBy, roleGiven, `INSERT INTO `+ident(name.Schema(), "role_grants")+`
+			AS g (id, subject, role, station_id, created_by) VALUES ($1, $2, $3, $4, $5) `+keepForGood),
 			ids.New(), g.Subject, g.Role, station, g.GrantedBy)
 		return err
 	})

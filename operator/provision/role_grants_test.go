@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5"
 
 	"circle15.dev/internal/testenv"
@@ -49,6 +50,41 @@ func TestARoleIsGrantedOnceAndForGood(t *testing.T) {
 		}
 		if _, err := conn.Exec(t.Context(), `UPDATE `+name.Schema()+`.role_grants SET expires_at = now()`); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+func TestTheAuditTrailTellsWhatWasDoneToThePolicy(t *testing.T) {
+	p, name := testenv.Provisioned(t).Provisioner, testenv.NewTenant(t)
+	conn := superuser(t)
+	policy := func(grants ...provision.Grant) {
+		t.Helper()
+		if _, err := p.EnsureGrants(t.Context(), name, provision.Policy{Grants: grants}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	zhang, wang := provision.Grant{Subject: "zhang", Role: "bureau_admin"}, provision.Grant{Subject: "wang", Role: "auditor"}
+	for _, c := range []struct {
+		act  func()
+		want []string
+	}{
+		{func() { policy(zhang) }, []string{"circle15:operator GiveRole", "circle15:operator WritePolicy"}},
+		{func() { policy(zhang) }, []string{}},
+		{func() { policy(wang) }, []string{"circle15:operator GiveRole", "circle15:operator TakeRole", "circle15:operator WritePolicy"}},
+		{func() {
+			for range 2 { // the second changes nothing
+				if err := p.GrantRole(t.Context(), name, provision.RoleGrant{Subject: "lin", Role: "auditor", GrantedBy: "demo"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, []string{"demo GiveRole"}},
+	} {
+		before := value[int64](t, conn, `SELECT coalesce(max(id), 0) FROM `+name.Schema()+`.audit_events`)
+		c.act()
+		got := list(t, conn, `SELECT subject || replace(method, 'circle15.provision/', ' ') FROM `+name.Schema()+`.audit_events
+			WHERE id > $1 AND outcome = 'OK' AND (resource_id <> '') = (method <> 'circle15.provision/WritePolicy') ORDER BY 1`, before)
+		if diff := cmp.Diff(c.want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Error(diff)
 		}
 	}
 }

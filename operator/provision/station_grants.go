@@ -60,18 +60,18 @@ func setStationGrants(schema string, grants []StationGrant) []statement {
 	subjects, roles, codes := stationGrantColumns(grants)
 	return []statement{
 		{
-			fmt.Sprintf(`DELETE FROM %s g WHERE g.created_by = $1 AND NOT EXISTS (
+			audited(schema, StationGrantedBy, roleTaken, fmt.Sprintf(`DELETE FROM %s g WHERE g.created_by = $1 AND NOT EXISTS (
 				SELECT FROM unnest($2::text[], $3::text[], $4::text[]) AS want (subject, role, station)
 				JOIN %s s ON s.division_code = want.station
-				WHERE (want.subject, want.role, s.id) = (g.subject, g.role, g.station_id))`, table, stations),
+				WHERE (want.subject, want.role, s.id) = (g.subject, g.role, g.station_id))`, table, stations)),
 			[]any{StationGrantedBy, subjects, roles, codes},
 		},
 		{
-			fmt.Sprintf(`INSERT INTO %s AS g (id, subject, role, station_id, created_by)
+			audited(schema, StationGrantedBy, roleGiven, fmt.Sprintf(`INSERT INTO %s AS g (id, subject, role, station_id, created_by)
 				SELECT want.id, want.subject, want.role, s.id, $5
 				FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS want (id, subject, role, station)
 				JOIN %s s ON s.division_code = want.station AND s.closed_date IS NULL
-				%s`, table, stations, keepForGood),
+				%s`, table, stations, keepForGood)),
 			[]any{newIDs(len(grants)), subjects, roles, codes, StationGrantedBy},
 		},
 	}

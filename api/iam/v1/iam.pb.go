@@ -495,9 +495,10 @@ type AuditEvent struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	EventTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
-	// Who.
+	// Who; "circle15:operator" and the like for the province.
 	Subject string `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
-	// What: the full name of the RPC.
+	// What: the full name of the RPC, or what the province did to the tenant's policy: "circle15.provision/WritePolicy",
+	// "circle15.provision/GiveRole", "circle15.provision/TakeRole".
 	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
 	// On which record: its id, or a role's name; possibly empty.
 	ResourceId string `protobuf:"bytes,5,opt,name=resource_id,json=resourceId,proto3" json:"resource_id,omitempty"`
