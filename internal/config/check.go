@@ -64,6 +64,9 @@ func check(c *Config) error {
 			wrong(key, "%v", err)
 		}
 	}
+	if c.Data == "" {
+		wrong("data", "want a folder")
+	}
 	if c.Database.URL != "" && c.Clusters[DefaultCluster].URL != "" {
 		wrong("database.url", "is the cluster %q, which clusters has too: set one of them", DefaultCluster)
 	}

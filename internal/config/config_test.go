@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
 
 	"circle15.dev/internal/config"
@@ -84,6 +85,7 @@ func TestAWrongConfigurationIsRefusedInASentence(t *testing.T) {
 		"unknown of an issuer":           {file: "issuers: [{uri: x}]", want: `unknown setting "issuers[0].uri"`},
 		"unknown of a cluster":           {file: "clusters: {north: {uri: x}}", want: `unknown setting "clusters.north.uri"`},
 		"unknown in the environment":     {env: "CIRCLE15_HTPP=x", want: "environment variable CIRCLE15_HTPP is no setting; did you mean CIRCLE15_HTTP?"},
+		"unknown, and short":             {env: "CIRCLE15_FROB=x", want: "environment variable CIRCLE15_FROB is no setting"},
 		"not YAML":                       {file: "http: [", want: "is not YAML"},
 		"a secret in the file":           {file: "database: {url: x}", want: `secret "database.url": set CIRCLE15_DATABASE_URL`},
 		"a secret of a cluster":          {file: "clusters: {north: {url: x}}", want: `secret "clusters.north.url"`},
@@ -92,6 +94,7 @@ func TestAWrongConfigurationIsRefusedInASentence(t *testing.T) {
 		"a list where text is wanted":    {file: "http: [a]", want: `"http"`},
 		"text where a list is wanted":    {env: "CIRCLE15_ISSUERS=x", want: "CIRCLE15_ISSUERS: want a list"},
 		"no address":                     {env: "CIRCLE15_HTTP=8080", want: `"http": want HOST:PORT`},
+		"no data folder":                 {env: "CIRCLE15_DATA=", want: `"data": want a folder`},
 		"no port":                        {env: "CIRCLE15_GRPC=localhost:99999", want: `"grpc": want a port`},
 		"no duration":                    {env: "CIRCLE15_LIMITS_TIME=0s", want: `"limits.time": want a duration above zero`},
 		"a negative delay":               {env: "CIRCLE15_DRAIN_DELAY=-1s", want: `"drain.delay"`},
@@ -115,6 +118,9 @@ func TestAWrongConfigurationIsRefusedInASentence(t *testing.T) {
 			_, err := config.Load(nil, env)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("got %v, want %s", err, tt.want)
+			}
+			if strings.HasSuffix(err.Error(), "?") != strings.HasSuffix(tt.want, "?") {
+				t.Errorf("got %v: is something else meant?", err)
 			}
 			if strings.Contains(err.Error(), password) {
 				t.Errorf("the error tells a secret: %v", err)
@@ -168,18 +174,27 @@ func TestSecretsAreNeverShown(t *testing.T) {
 }
 
 func TestTheShownConfigurationLoadsAgain(t *testing.T) {
-	file := write(t, "limits: {time: 90s}\nissuers: [{url: https://a.example.org, audience: b}]\n")
-	first, err := config.Load(nil, []string{"CIRCLE15_CONFIG=" + file})
-	if err != nil {
-		t.Fatal(err)
-	}
-	shown := strings.ReplaceAll(strings.ReplaceAll(first.YAML(), "    url: \"\"\n", ""), "    key: \"\"\n", "")
-	second, err := config.Load(nil, []string{"CIRCLE15_CONFIG=" + write(t, shown)})
-	if err != nil {
-		t.Fatalf("%v\n%s", err, shown)
-	}
-	if first.YAML() != second.YAML() {
-		t.Errorf("(-first +second)\n%s", cmp.Diff(first.YAML(), second.YAML()))
+	file := write(t, "limits: {time: 90s}\nissuers: [{url: https://a.example.org, audience: b}]\nclusters: {north: {}}\n")
+	for name, secrets := range map[string][]string{
+		"one secret": {"CIRCLE15_CLUSTERS_NORTH_URL=" + password},
+		"all of them": {
+			"CIRCLE15_CLUSTERS_NORTH_URL=" + password, "CIRCLE15_DATABASE_URL=" + password,
+			"CIRCLE15_PAGE_TOKEN_KEY_FILE=" + write(t, password),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first, err := config.Load(nil, append(secrets, "CIRCLE15_CONFIG="+file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			second, err := config.Load(nil, append(secrets, "CIRCLE15_CONFIG="+write(t, first.YAML())))
+			if err != nil {
+				t.Fatalf("%v\n%s", err, first.YAML())
+			}
+			if diff := cmp.Diff(first, second, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("(-first +second)\n%s", diff)
+			}
+		})
 	}
 }
 

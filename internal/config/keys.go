@@ -46,7 +46,8 @@ func unknownBelow(value any, t reflect.Type, key string) []string {
 	return unknown
 }
 
-// secretKeys are the keys of the file that hold secrets, sorted.
+// secretKeys are the keys of the file that hold secrets, sorted. What stands in the place of a secret where a configuration
+// is shown (Config.YAML) is none, and is dropped.
 func secretKeys(values map[string]any, config reflect.Type, prefix string) []string {
 	var secrets []string
 	for _, key := range slices.Sorted(maps.Keys(values)) {
@@ -56,6 +57,8 @@ func secretKeys(values map[string]any, config reflect.Type, prefix string) []str
 		}
 		inner, isMap := values[key].(map[string]any)
 		switch {
+		case field.Tag.Get("secret") == "true" && (values[key] == "" || values[key] == redacted):
+			delete(values, key)
 		case field.Tag.Get("secret") == "true":
 			secrets = append(secrets, prefix+key)
 		case isMap && field.Type.Kind() == reflect.Struct:
@@ -90,18 +93,19 @@ func suggestion(key string) string {
 }
 
 func envSuggestion(name string) string {
-	best := closest(name, func(s Setting) string { return s.Env })
+	best := closest(strings.TrimPrefix(name, envPrefix), func(s Setting) string { return strings.TrimPrefix(s.Env, envPrefix) })
 	if best == "" {
 		return ""
 	}
-	return fmt.Sprintf("; did you mean %s?", best)
+	return fmt.Sprintf("; did you mean %s%s?", envPrefix, best)
 }
 
-// maxTypos is how many letters a word may differ from the one that was meant.
+// maxTypos is how many letters a word may differ from the one that was meant, and a third of its letters at most: a short
+// word is near to every other.
 const maxTypos = 3
 
 func closest(word string, of func(Setting) string) string {
-	best, least := "", maxTypos+1
+	best, least := "", min(maxTypos, len(word)/3)+1
 	for _, s := range Settings() {
 		if d := distance(strings.ToLower(word), strings.ToLower(of(s))); d < least {
 			best, least = of(s), d

@@ -140,6 +140,9 @@ func TestAMistakeEndsTheProgramWithOneSentence(t *testing.T) {
 		"bootstrap without an admin":      {nil, []string{"database", "bootstrap"}, "set CIRCLE15_ADMIN_DATABASE_URL"},
 		"a demo with a database":          {[]string{"CIRCLE15_DATABASE_URL=x"}, []string{"demo"}, "the demo has a database of its own"},
 		"a demo in a folder of others":    {nil, []string{"demo", "--reset", "--data", filepath.Dir(file)}, "is not a data folder"},
+		"a demo in no folder":             {nil, []string{"demo", "--data="}, `"data": want a folder`},
+		"a token of no folder":            {[]string{"CIRCLE15_DATA="}, []string{"token", "--tenant=haikou", "--role=auditor"}, "want a folder"},
+		"tenants of no folder":            {nil, []string{"tenant", "list", "--data="}, "want a folder"},
 		"nobody to check":                 {nil, []string{"check", "http://127.0.0.1:1"}, "connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) { start(t, tt.env, tt.args...).refuses(tt.want) })
@@ -168,5 +171,11 @@ func TestTheProgramShowsTheSettingsOfFileEnvironmentAndFlags(t *testing.T) {
 		if !strings.Contains(said, want) {
 			t.Errorf("no %q in\n%s", want, said)
 		}
+	}
+	if err := os.WriteFile(file, []byte(said), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if again := start(t, nil, "config", "--config", file).succeeds(); again != said {
+		t.Errorf("what it shows is loaded as\n%s\nand was\n%s", again, said)
 	}
 }

@@ -43,7 +43,7 @@ func newTenantCommand() *cobra.Command {
 	flags := cmd.PersistentFlags()
 	flags.StringVar(&o.databaseURL, "operator-database-url", "",
 		"database, as the operator (CIRCLE15_OPERATOR_DATABASE_URL; default the running demo's)")
-	flags.StringVar(&o.data, "data", cmp.Or(os.Getenv("CIRCLE15_DATA"), ".circle15"), "data folder of the demo (CIRCLE15_DATA)")
+	addDataFlag(flags, &o.data)
 	flags.StringVarP(&o.output, "output", "o", "table", "table or json")
 	return cmd
 }
@@ -206,7 +206,10 @@ func newTenantDeleteCommand(o *tenantOptions) *cobra.Command {
 func (o *tenantOptions) with(cmd *cobra.Command, act func(ctx context.Context, p *provision.Provisioner) error) error {
 	url := cmp.Or(o.databaseURL, os.Getenv("CIRCLE15_OPERATOR_DATABASE_URL"))
 	if url == "" {
-		var err error
+		err := checkData(o.data)
+		if err != nil {
+			return err
+		}
 		if url, err = local.OperatorURL(o.data); err != nil {
 			return fmt.Errorf("%w; or name a database with --operator-database-url", err)
 		}

@@ -56,7 +56,7 @@ func newTokenCommand() *cobra.Command {
 	flags.StringVar(&o.station, "station", "", "division code of the station (nine digits), for a role about a station's records")
 	flags.StringVar(&o.subject, "subject", "", "subject of the token (default demo-ROLE or demo-ROLE-STATION)")
 	flags.DurationVar(&o.expires, "expires", 12*time.Hour, "how long the token is valid, at most 720h")
-	flags.StringVar(&o.data, "data", cmp.Or(os.Getenv("CIRCLE15_DATA"), ".circle15"), "data folder of the demo (CIRCLE15_DATA)")
+	addDataFlag(flags, &o.data)
 	flags.StringVar(&o.databaseURL, "operator-database-url", "",
 		"database, as the operator (CIRCLE15_OPERATOR_DATABASE_URL; default the running demo's)")
 	for _, name := range []string{"tenant", "role"} {
@@ -71,6 +71,9 @@ func newTokenCommand() *cobra.Command {
 func (o tokenOptions) token(ctx context.Context) (string, error) {
 	names, err := parseTenants(o.tenants)
 	if err != nil {
+		return "", err
+	}
+	if err := checkData(o.data); err != nil {
 		return "", err
 	}
 	i, err := issuer.Load(o.data)
