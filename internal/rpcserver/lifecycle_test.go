@@ -1,9 +1,12 @@
 package rpcserver_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -123,6 +126,41 @@ func TestADrainingServerIsUnreadyAndStillAnswersUntilItIsToldAgainToStop(t *test
 	close(hurry)
 	if err := <-stopped; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAServerThatDrainsCutsRequestsOffWhenItIsToldAgainToStop(t *testing.T) {
+	o := options(echoing())
+	hurry := make(chan struct{})
+	o.Drain.Timeout, o.Drain.Hurry = time.Hour, hurry
+	server, err := rpcserver.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Run(ctx) }()
+	conn, err := net.Dial("tcp", server.HTTPAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	// The server asks for the body, which never comes.
+	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
+		"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n", stations, goodToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, " 100 ") {
+		t.Fatalf("answered %q, %v", line, err)
+	}
+	stop()
+	close(hurry)
+	if err := <-stopped; err == nil || !strings.Contains(err.Error(), "requests in flight were cut off") {
+		t.Errorf("stopped with %v", err)
 	}
 }
 

@@ -51,7 +51,7 @@ type Options struct {
 type Drain struct {
 	Delay   time.Duration   // between turning unready and closing the listeners, for balancers to notice
 	Timeout time.Duration   // for the requests in flight after that
-	Hurry   <-chan struct{} // closed when the server is told again to stop, which ends the delay; nil for never
+	Hurry   <-chan struct{} // closed when the server is told again to stop, which ends the delay or what comes after; nil for never
 }
 
 // Server is the doors of one process.
@@ -239,21 +239,23 @@ func serveHTTP(server *http.Server, l net.Listener) error {
 }
 
 // drain stops the doors. The admin listener goes last, so that the drain can be watched. Where nobody has told the server
-// to stop yet, told is closed when somebody does, which ends the delay too.
+// to stop yet, told is closed when somebody does, which ends the delay too. Drain.Hurry ends one wait: once the delay is over
+// it cuts off the requests in flight.
 func (s *Server) drain(ctx context.Context, told <-chan struct{}) error {
 	s.draining.Store(true)
 	s.health.Shutdown()
 	s.options.Logger.Info("draining", "delay", s.options.Drain.Delay, "timeout", s.options.Drain.Timeout)
-	delay := time.NewTimer(s.options.Drain.Delay)
-	defer delay.Stop()
-	select {
-	case <-delay.C:
-	case <-s.options.Drain.Hurry:
-		s.options.Logger.Info("draining without delay: told again to stop")
-	case <-told:
-	}
+	hurry := s.awaitBalancers(told)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.Drain.Timeout)
 	defer cancel()
+	go func() {
+		select {
+		case <-hurry:
+			s.options.Logger.Info("cutting off the requests in flight: told again to stop")
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	grpcDone := make(chan error, 1)
 	go func() { grpcDone <- s.drainGRPC(ctx) }()
 	err := errors.Join(closeHTTP(ctx, s.http, "the REST door"), <-grpcDone)
@@ -261,6 +263,23 @@ func (s *Server) drain(ctx context.Context, told <-chan struct{}) error {
 		err = errors.Join(err, s.admin.Close())
 	}
 	return err
+}
+
+// awaitBalancers waits for the delay, and returns what may hurry the wait after it.
+func (s *Server) awaitBalancers(told <-chan struct{}) <-chan struct{} {
+	if s.options.Drain.Delay == 0 {
+		return s.options.Drain.Hurry
+	}
+	delay := time.NewTimer(s.options.Drain.Delay)
+	defer delay.Stop()
+	select {
+	case <-delay.C:
+	case <-told:
+	case <-s.options.Drain.Hurry:
+		s.options.Logger.Info("draining without delay: told again to stop")
+		return nil
+	}
+	return s.options.Drain.Hurry
 }
 
 func (s *Server) drainGRPC(ctx context.Context) error {

@@ -32,7 +32,7 @@ type Options struct {
 	// Replica is a name that no other process has. Under it this one tells the database clusters which versions of the
 	// tenants' policies it decides by, for the operator to read; empty: it does not.
 	Replica string
-	Hurry   <-chan struct{} // closed when the process is told again to stop: the drain waits for no balancer; nil for never
+	Hurry   <-chan struct{} // closed when the process is told again to stop: the drain's present wait ends; nil for never
 	Logger  *slog.Logger
 }
 

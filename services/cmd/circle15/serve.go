@@ -20,8 +20,9 @@ func newServeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [registry | visits | cases | activities | reporting | iam | all]...",
 		Short: "Serve the platform, or some of its services, on an existing PostgreSQL",
-		Long: "Serve the platform's services over REST and gRPC until SIGTERM or SIGINT, then drain. A second signal ends the delay\n" +
-			"before the listeners close (drain.delay), a third one the process.\n\n" +
+		Long: "Serve the platform's services over REST and gRPC until SIGTERM or SIGINT, then drain. A second signal ends what the drain\n" +
+			"waits for, the delay before the listeners close (drain.delay) or after it the requests in flight; a third one ends the\n" +
+			"process.\n\n" +
 			"Settings come from the defaults, a file (--config), the environment and the flags, each before the one after it;\n" +
 			"\"circle15 config\" shows what they come to. A database and an issuer of tokens must be set.",
 		Example: "  CIRCLE15_DATABASE_URL=postgres://… circle15 serve --config circle15.yaml\n" +
