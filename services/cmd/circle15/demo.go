@@ -3,8 +3,6 @@ package main
 import (
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +17,8 @@ func newDemoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Run everything on this computer, with the demo data of Haikou",
 		Long: "Run the whole platform on this computer: an embedded PostgreSQL in the data folder, the province hainan and the city\n" +
-			"haikou, all services, and the demo data, imported through the API. A second start keeps the data.",
+			"haikou, all services, and the demo data, imported through the API. A second start keeps the data. Ctrl-C stops it, and a\n" +
+			"second one cuts off the requests that still run.",
 		Example: "  circle15 demo\n" +
 			"  circle15 demo --reset\n" +
 			"  circle15 demo --data /var/tmp/circle15 --http 127.0.0.1:8081",
@@ -39,9 +38,9 @@ func newDemoCommand() *cobra.Command {
 				return err
 			}
 			slog.SetDefault(logger)
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
-			defer stop()
-			return local.Run(ctx, local.Options{Config: c, Out: cmd.OutOrStdout(), Logger: logger})
+			ctx, hurry, release := stops(cmd.Context())
+			defer release()
+			return local.Run(ctx, local.Options{Config: c, Out: cmd.OutOrStdout(), Logger: logger, Hurry: hurry})
 		},
 	}
 	config.AddFlags(cmd.Flags())

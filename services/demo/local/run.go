@@ -1,12 +1,14 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"circle15.dev/internal/config"
@@ -22,6 +24,7 @@ type Options struct {
 	Config config.Config // addresses, limits and the data folder; its database is the demo's own
 	Out    io.Writer     // for the person who started it
 	Logger *slog.Logger
+	Hurry  <-chan struct{} // closed when the person stops the demo again: requests in flight are cut off; nil for never
 }
 
 // Run starts the platform on its data folder, imports the demo data if they are not there, says where everything is, and
@@ -47,13 +50,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return unlessStopped(ctx, err)
 	}
-	err = s.bringData(ctx, o.Out)
-	if err == nil {
-		err = s.announce(o.Out, began)
-	}
-	if err == nil {
-		err = s.await(ctx, database)
-	}
+	err = s.work(ctx, o.Out, database, began)
 	return errors.Join(unlessStopped(ctx, err), s.stop())
 }
 
@@ -87,7 +84,7 @@ func serve(ctx context.Context, o Options, f *Folder, d *Database) (*service, er
 	c.Database.URL = config.Secret(d.AppURL)
 	c.PageToken.Key = config.Secret(f.mark.PageTokenKey)
 	c.Drain.Delay = 0 // no balancer has to notice
-	p, err := platform.New(ctx, platform.Options{Config: c, Issuer: signer, Logger: o.Logger})
+	p, err := platform.New(ctx, platform.Options{Config: c, Issuer: signer, Hurry: o.Hurry, Logger: o.Logger})
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +101,39 @@ func serve(ctx context.Context, o Options, f *Folder, d *Database) (*service, er
 func (s *service) stop() error {
 	s.cancel()
 	return <-s.ended
+}
+
+// work brings the data, says where everything is, and waits until the person stops the demo or something breaks.
+func (s *service) work(ctx context.Context, out io.Writer, d *Database, began time.Time) error {
+	ctx, unwatch := s.watch(ctx, d)
+	defer unwatch()
+	err := s.bringData(ctx, out)
+	if err == nil {
+		err = s.announce(out, began)
+	}
+	if err == nil {
+		<-ctx.Done()
+	}
+	return cmp.Or(context.Cause(ctx), err) // what broke says more than the request that noticed it
+}
+
+// watch is a context that ends with ctx, or with PostgreSQL or the platform, and then has a sentence for its cause.
+func (s *service) watch(ctx context.Context, d *Database) (watching context.Context, unwatch func()) {
+	ctx, end := context.WithCancelCause(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-d.Done():
+			end(fmt.Errorf("PostgreSQL ended unexpectedly; its log is %s", filepath.Join(s.folder.dir, postgresFolder, "postgres.log")))
+		case err := <-s.ended:
+			end(err)
+		}
+	})
+	return ctx, func() {
+		end(nil)
+		watcher.Wait() // after it, how the platform ends is for stop to say
+	}
 }
 
 // bringData imports what is not there yet.
@@ -133,18 +163,6 @@ func (s *service) bringData(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("%w; the import was cut short too long ago to be continued, so begin anew with --reset", err)
 	}
 	return err
-}
-
-// await waits until the person stops the demo or something breaks.
-func (s *service) await(ctx context.Context, d *Database) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-d.Done():
-		return fmt.Errorf("PostgreSQL ended unexpectedly; its log is %s", filepath.Join(s.folder.dir, postgresFolder, "postgres.log"))
-	case err := <-s.ended:
-		return err
-	}
 }
 
 func (s *service) base() string { return "http://" + s.platform.HTTPAddr() }
