@@ -90,9 +90,24 @@ func rewriteURL(admin, user, password, database string) (string, error) {
 	return u.String(), nil
 }
 
+func connect(ctx context.Context, databaseURL string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("the database URL is not valid: %w", withoutURL(err))
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, &unreachableError{err}
+	}
+	return conn, nil
+}
+
 // asAdmin makes what needs the admin's rights: the operator's role and the database.
 func asAdmin(ctx context.Context, cfg BootstrapConfig) error {
-	conn, err := pgx.Connect(ctx, cfg.AdminURL)
+	conn, err := connect(ctx, cfg.AdminURL)
 	if err != nil {
 		return err
 	}
@@ -143,7 +158,7 @@ func asAdmin(ctx context.Context, cfg BootstrapConfig) error {
 
 // asOperator makes the other roles, so that the operator's role administers them, and takes everything from PUBLIC.
 func asOperator(ctx context.Context, operatorURL string, cfg BootstrapConfig) error {
-	conn, err := pgx.Connect(ctx, operatorURL)
+	conn, err := connect(ctx, operatorURL)
 	if err != nil {
 		return err
 	}

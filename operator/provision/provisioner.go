@@ -10,12 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"circle15.dev/internal/pgexplain"
 )
 
 // Config says how to reach a cluster that Bootstrap has prepared.
@@ -123,12 +124,10 @@ func withoutURL(err error) error {
 	return errors.New("it cannot be parsed")
 }
 
-// unreachableError says so in one line; pgx writes a line for each address that it tried.
+// unreachableError says so in one sentence.
 type unreachableError struct{ cause error }
 
-func (e *unreachableError) Error() string {
-	return "the database cluster cannot be reached: " + strings.Join(strings.Fields(e.cause.Error()), " ")
-}
+func (e *unreachableError) Error() string { return pgexplain.Sentence(e.cause) }
 
 func (e *unreachableError) Unwrap() error { return e.cause }
 

@@ -212,6 +212,9 @@ func TestWhatKeepsThePlatformFromStartingIsToldInASentence(t *testing.T) {
 		"no database":       {func(o *platform.Options) { o.Config.Database.URL = "" }, "set CIRCLE15_DATABASE_URL"},
 		"no PostgreSQL":     {func(o *platform.Options) { o.Config.Database.URL = nobody(t, false) }, "does not answer (connect: connection refused)"},
 		"a mute PostgreSQL": {func(o *platform.Options) { o.Config.Database.URL = nobody(t, true) }, "does not answer in time"},
+		"an unknown host": {func(o *platform.Options) {
+			o.Config.Database.URL = "postgres://a:secret@nowhere.invalid/b"
+		}, "PostgreSQL at nowhere.invalid:5432: the host nowhere.invalid is not found"},
 		"no control schema": {useDatabase("postgres"), "circle15 database bootstrap"},
 		"no such database":  {useDatabase("nothing"), "circle15 database bootstrap"},
 		"a wrong password": {func(o *platform.Options) {

@@ -149,6 +149,42 @@ func TestAMistakeEndsTheProgramWithOneSentence(t *testing.T) {
 	}
 }
 
+func TestADatabaseThatCannotBeUsedIsOneSentence(t *testing.T) {
+	wrong := strings.Replace(testenv.Provisioned(t).OperatorURL, testenv.Password, "not-"+testenv.Password, 1)
+	passwords := []string{"CIRCLE15_OPERATOR_PASSWORD=" + testenv.Password, "CIRCLE15_APP_PASSWORD=" + testenv.Password}
+	for address, want := range map[string]string{
+		"postgres://postgres:secret@127.0.0.1:1/postgres":          "PostgreSQL at 127.0.0.1:1 does not answer (connect: connection refused)",
+		"postgres://postgres:secret@nowhere.invalid:5432/postgres": "the host nowhere.invalid is not found",
+		wrong: "the login is refused",
+	} {
+		bootstrap := start(t, append(passwords, "CIRCLE15_ADMIN_DATABASE_URL="+address), "database", "bootstrap")
+		list := start(t, nil, "tenant", "list", "--operator-database-url", address)
+		for _, p := range []*program{bootstrap, list} {
+			p.refuses(want)
+			if said := p.stderr.String(); strings.Count(said, "127.0.0.1:1") > 1 || strings.Contains(said, "secret") {
+				t.Errorf("it said %s", said)
+			}
+		}
+	}
+}
+
+func TestBootstrapPreparesADatabase(t *testing.T) {
+	env := []string{
+		"CIRCLE15_ADMIN_DATABASE_URL=" + testenv.Postgres(t).SuperuserURL("postgres"),
+		"CIRCLE15_OPERATOR_PASSWORD=" + testenv.Password, "CIRCLE15_APP_PASSWORD=" + testenv.Password,
+	}
+	for range 2 {
+		said := start(t, env, "database", "bootstrap", "--database", "circle15_bootstrapped").succeeds()
+		if said != "the database circle15_bootstrapped is ready for the roles circle15_operator and circle15_app\n" {
+			t.Errorf("it said %s", said)
+		}
+	}
+	operator := testenv.Postgres(t).URL("circle15_operator", testenv.Password, "circle15_bootstrapped")
+	if said := start(t, nil, "tenant", "list", "--operator-database-url", operator).succeeds(); !strings.HasPrefix(said, "NAME") {
+		t.Errorf("the list of its tenants is %s", said)
+	}
+}
+
 func TestTheProgramSaysWhatItCanDo(t *testing.T) {
 	for _, args := range [][]string{{}, {"--help"}, {"help"}, {"tenant"}, {"database"}, {"serve", "--help"}} {
 		if said := start(t, nil, args...).succeeds(); !strings.Contains(said, "Usage:") {
