@@ -83,7 +83,8 @@ func NewDirectory(placements ...Placement) *Directory {
 }
 
 // OpenDirectory reads circle15.tenants of each cluster with the app login at its URL, and follows them until Close. A
-// cluster that does not answer is an error only if none does: its tenants are known once it does.
+// cluster that does not answer is an error only if none does: its tenants are known once it does. A login that may do too
+// much is an error always (LoginError).
 func OpenDirectory(ctx context.Context, clusters map[string]string) (*Directory, error) {
 	limits, err := Config{Clusters: clusters}.withDefaults()
 	if err != nil {
@@ -112,12 +113,16 @@ func OpenDirectory(ctx context.Context, clusters map[string]string) (*Directory,
 }
 
 // Refresh reads the control schemas now, for a caller that has just changed one and cannot wait for the news. The error
-// is that no cluster answers.
+// is that no cluster answers, or that the login of one may do too much.
 func (d *Directory) Refresh(ctx context.Context) error {
 	var failed error
 	answered := len(d.sources) == 0
 	for _, s := range d.sources {
-		if err := s.refresh(ctx); err != nil {
+		err := s.refresh(ctx)
+		if _, mighty := errors.AsType[*LoginError](err); mighty {
+			return err
+		}
+		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("tenantdb: the tenants of database cluster %q cannot be read: %w", s.cluster, err))
 			continue
 		}

@@ -50,7 +50,11 @@ func (s *source) put(names []string, placements []Placement) {
 const selectPlacements = "select name, state, schema_version::text, coalesce(requests_per_second, 0)::text, division_code," +
 	" max_stations::text, max_staff::text, max_residents::text from circle15.tenants"
 
+// reloadAll reads all placements, once it has looked at the login: a cluster with one that may do too much is not served.
 func (s *source) reloadAll(ctx context.Context, pg *pgconn.PgConn) error {
+	if err := checkLogin(ctx, pg, s.cluster); err != nil {
+		return err
+	}
 	s.loading.Lock()
 	defer s.loading.Unlock()
 	placements, err := s.read(ctx, pg, selectPlacements)

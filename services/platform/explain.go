@@ -7,10 +7,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"circle15.dev/internal/pgexplain"
+	"circle15.dev/internal/tenantdb"
 )
 
 // explain says in one sentence why the databases could not be opened, and what to do about it.
 func explain(err error) error {
+	if mighty, ok := errors.AsType[*tenantdb.LoginError](err); ok {
+		return mighty
+	}
 	return fmt.Errorf("%s: %s", pgexplain.Sentence(err), remedy(err))
 }
 

@@ -207,11 +207,16 @@ func TestWhatKeepsThePlatformFromStartingIsToldInASentence(t *testing.T) {
 		change func(*platform.Options)
 		want   string
 	}{
-		"no such service":   {func(o *platform.Options) { o.Services = []string{"registry", "weather"} }, `there is no service "weather"`},
-		"all and more":      {func(o *platform.Options) { o.Services = []string{"all", "iam"} }, `"all" goes alone`},
-		"no database":       {func(o *platform.Options) { o.Config.Database.URL = "" }, "set CIRCLE15_DATABASE_URL"},
-		"no PostgreSQL":     {func(o *platform.Options) { o.Config.Database.URL = nobody(t, false) }, "does not answer (connect: connection refused)"},
-		"a mute PostgreSQL": {func(o *platform.Options) { o.Config.Database.URL = nobody(t, true) }, "does not answer in time"},
+		"no such service":      {func(o *platform.Options) { o.Services = []string{"registry", "weather"} }, `there is no service "weather"`},
+		"all and more":         {func(o *platform.Options) { o.Services = []string{"all", "iam"} }, `"all" goes alone`},
+		"no database":          {func(o *platform.Options) { o.Config.Database.URL = "" }, "set CIRCLE15_DATABASE_URL"},
+		"no PostgreSQL":        {func(o *platform.Options) { o.Config.Database.URL = nobody(t, false) }, "does not answer (connect: connection refused)"},
+		"a mute PostgreSQL":    {func(o *platform.Options) { o.Config.Database.URL = nobody(t, true) }, "does not answer in time"},
+		"a superuser's login":  {useLogin(testenv.Provisioned(t).SuperuserURL), "the login postgres of database cluster \"default\" is a superuser"},
+		"the operator's login": {useLogin(testenv.Provisioned(t).OperatorURL), "circle15_operator of database cluster \"default\" may create roles"},
+		"a mighty login of one cluster of two": {func(o *platform.Options) {
+			o.Config.Clusters = map[string]config.Cluster{"north": {URL: config.Secret(testenv.Provisioned(t).OperatorURL)}}
+		}, "circle15_operator of database cluster \"north\" may create roles"},
 		"an unknown host": {func(o *platform.Options) {
 			o.Config.Database.URL = "postgres://a:secret@nowhere.invalid/b"
 		}, "PostgreSQL at nowhere.invalid:5432: the host nowhere.invalid is not found"},
@@ -239,6 +244,10 @@ func TestWhatKeepsThePlatformFromStartingIsToldInASentence(t *testing.T) {
 			}
 		})
 	}
+}
+
+func useLogin(url string) func(*platform.Options) {
+	return func(o *platform.Options) { o.Config.Database.URL = config.Secret(url) }
 }
 
 // useDatabase is another database of the same server.
