@@ -31,6 +31,13 @@ type Division struct {
 // IsStreet says whether the division is a street (街道), the unit that has a street office and a street's station.
 func (d Division) IsStreet() bool { return d.Level == Township && strings.HasSuffix(d.Name, "街道") }
 
+// IsHeading says whether the division is a heading of the table rather than a place with a government of its own: what the
+// districts (市辖区) and the counties (县) of a municipality, and the units that a province administers directly
+// (省直辖县级行政区划), are listed under.
+func (d Division) IsHeading() bool {
+	return d.Level == City && (d.Name == "市辖区" || d.Name == "县" || strings.HasSuffix(d.Name, "直辖县级行政区划"))
+}
+
 // Lookup finds a division by its six- or nine-digit code. A twelve-digit code is a community whenever its first nine
 // digits are a township of the table. Three cities without counties (东莞, 中山, 儋州) stand in the table twice, as
 // their own county as well; Lookup returns the city.

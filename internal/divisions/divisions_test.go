@@ -39,6 +39,19 @@ func TestHaikouHasTwentyOneStreets(t *testing.T) {
 	}
 }
 
+func TestHeadingsAreNoCities(t *testing.T) {
+	var headings []string
+	for d := range divisions.All(divisions.City) {
+		if d.IsHeading() {
+			headings = append(headings, d.Code)
+		}
+	}
+	want := []string{"110100", "120100", "310100", "419000", "429000", "469000", "500100", "500200", "659000"}
+	if diff := cmp.Diff(want, headings); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestEveryRowIsFoundByItsCodeAndReachesItsProvince(t *testing.T) {
 	for _, level := range []divisions.Level{divisions.Province, divisions.City, divisions.County, divisions.Township} {
 		for d := range divisions.All(level) {

@@ -239,6 +239,32 @@ func TestASpecThatCannotWorkIsRefused(t *testing.T) {
 	}
 }
 
+func TestADistrictLiesInItsCityAsTheTableHasIt(t *testing.T) {
+	p := testenv.Provisioned(t).Provisioner
+	city := testenv.NextSpec(t)
+	// The divisions come from the end of the table: Ürümqi (650100) and what lies beside it in Xinjiang.
+	if city.DivisionCode[:2] != "65" {
+		t.Fatalf("the division %s is in another province", city.DivisionCode)
+	}
+	city.DivisionCode = "650100"
+	create(t, p, city)
+	for code, want := range map[string]provision.Reason{
+		"650102": "",                    // 天山区 of Ürümqi
+		"659001": "",                    // 石河子市, which no city administers
+		"650202": provision.WrongParent, // 独山子区 of Karamay
+		"650200": provision.WrongParent, // Karamay itself
+	} {
+		district := testenv.NextSpec(t)
+		district.Level, district.Parent, district.DivisionCode = provision.District, city.Name, code
+		if want == "" {
+			create(t, p, district)
+			continue
+		}
+		_, err := p.Create(t.Context(), district)
+		wantReason(t, err, want)
+	}
+}
+
 func TestASchemaOrRoleOfOthersIsNeverTakenOver(t *testing.T) {
 	p := testenv.Provisioned(t).Provisioner
 	super := superuser(t)

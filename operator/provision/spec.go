@@ -89,6 +89,12 @@ func (s *Spec) normalize() error {
 	if s.DeletionPolicy != Retain && s.DeletionPolicy != Delete {
 		return refuseField(InvalidSpec, "deletionPolicy", "want %s or %s", Retain, Delete)
 	}
+	if err := s.checkLevel(); err != nil {
+		return err
+	}
+	if err := s.checkDivision(); err != nil { // before the names, which may come from the division
+		return err
+	}
 	if err := checkText("displayNameZh", s.DisplayNameZh, true); err != nil {
 		return err
 	}
@@ -100,12 +106,6 @@ func (s *Spec) normalize() error {
 			s.StandardsPack, strings.Join(standards.Known(), ", "))
 	}
 	if err := s.Quotas.check(); err != nil {
-		return err
-	}
-	if err := s.checkLevel(); err != nil {
-		return err
-	}
-	if err := s.checkDivision(); err != nil {
 		return err
 	}
 	return s.Policy.check()
@@ -194,7 +194,19 @@ func (s *Spec) checkParent(parent *Tenant, maybeElsewhere bool) error {
 	if parent.DivisionCode[:2] != s.DivisionCode[:2] {
 		return refuseField(WrongParent, "parent", "division %s is not in the province of %s (%s)", s.DivisionCode, s.Parent, parent.DivisionCode)
 	}
+	if s.Level == District && liesInAnotherCity(s.DivisionCode, parent.DivisionCode) {
+		return refuseField(WrongParent, "parent", "division %s is not in %s (%s)", s.DivisionCode, s.Parent, parent.DivisionCode)
+	}
 	return nil
+}
+
+// liesInAnotherCity says whether the table puts the division into a city other than the parent's. What it lists under a
+// heading lies in no city, and a parent of county level (a county-level city) has no divisions of that level in it.
+func liesInAnotherCity(code, parent string) bool {
+	division, _ := divisions.Lookup(code)
+	city, _ := divisions.Lookup(division.Parent)
+	of, _ := divisions.Lookup(parent)
+	return !city.IsHeading() && of.Level == divisions.City && !of.IsHeading() && !divisions.Within(code, parent)
 }
 
 // checkUnchanged refuses a spec that would change what is fixed at creation.
