@@ -55,12 +55,19 @@ func newTenantListCommand(o *tenantOptions) *cobra.Command {
 		Short: "List tenants by name",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			f := provision.Filter{Level: provision.Level(level), Parent: tenant.Name(parent), State: provision.State(state)}
+			if err := checkFilter(f); err != nil {
+				return err
+			}
 			return o.with(cmd, func(ctx context.Context, p *provision.Provisioner) error {
-				tenants, err := p.List(ctx, provision.Filter{
-					Level: provision.Level(level), Parent: tenant.Name(parent), State: provision.State(state),
-				})
+				tenants, err := p.List(ctx, f)
 				if err != nil {
 					return err
+				}
+				if len(tenants) == 0 && f.Parent != "" { // with children it may be on another cluster
+					if _, err := p.Show(ctx, f.Parent); err != nil {
+						return fmt.Errorf("--parent: %w", err)
+					}
 				}
 				if o.output == "json" {
 					return printJSON(cmd.OutOrStdout(), append([]provision.Tenant{}, tenants...)) // [] rather than null
@@ -74,6 +81,14 @@ func newTenantListCommand(o *tenantOptions) *cobra.Command {
 	flags.StringVar(&parent, "parent", "", "only the tenants directly below this one")
 	flags.StringVar(&state, "state", "", "only active, suspended, retained, provisioning or deleting")
 	return cmd
+}
+
+// checkFilter refuses what no tenant can be.
+func checkFilter(f provision.Filter) error {
+	return cmp.Or(
+		oneOf("--level", f.Level, provision.Province, provision.City, provision.District),
+		oneOf("--state", f.State, provision.StateActive, provision.StateSuspended, provision.StateRetained, provision.StateProvisioning,
+			provision.StateDeleting))
 }
 
 // shown is what "show" prints of a tenant.

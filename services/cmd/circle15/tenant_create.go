@@ -43,7 +43,7 @@ func newTenantCreateCommand(o *tenantOptions) *cobra.Command {
 					return spec, err
 				})
 				if err != nil {
-					return err
+					return inFlags(err)
 				}
 				return o.printResult(cmd.OutOrStdout(), r, changed...)
 			})

@@ -130,14 +130,20 @@ func TestWrongTenantCommandsSayWhatIsWrong(t *testing.T) {
 	url := testenv.Provisioned(t).OperatorURL
 	spec := testenv.NextSpec(t)
 	for want, args := range map[string][]string{
-		"want table or json":                   {"list", "-o", "xml"},
-		"there is no tenant atlantis":          {"show", "atlantis"},
-		`required flag(s) "division", "level"`: {"create", "x1"},
-		"want SUBJECT=ROLE":                    {"create", "x1", "--level", "province", "--division", "460000", "--grant", "li"},
-		"want a number or unlimited":           {"create", "x1", "--max-staff", "many"},
-		"lower-case letters":                   {"create", "X", "--level", "province", "--division", "460000"},
-		"is not a division of the table":       {"create", "x1", "--level", "city", "--parent", string(spec.Parent), "--division", "999999", "--name-zh", "无"},
-		"there is no demo in":                  {"list", "--operator-database-url=", "--data", t.TempDir()},
+		"want table or json":                                  {"list", "-o", "xml"},
+		"there is no tenant atlantis":                         {"show", "atlantis"},
+		`required flag(s) "division", "level"`:                {"create", "x1"},
+		"want SUBJECT=ROLE":                                   {"create", "x1", "--level", "province", "--division", "460000", "--grant", "li"},
+		"want a number or unlimited":                          {"create", "x1", "--max-staff", "many"},
+		"lower-case letters":                                  {"create", "X", "--level", "province", "--division", "460000"},
+		"is not a division of the table":                      {"create", "x1", "--level", "city", "--parent", string(spec.Parent), "--division", "999999", "--name-zh", "无"},
+		`--division: "999998" is not a division of the table`: {"create", "x1", "--level", "city", "--parent", string(spec.Parent), "--division", "999998"},
+		"--max-staff: must not be negative":                   {"create", "x1", "--level", "province", "--division", "460000", "--max-staff", "-1"},
+		"--grant: ":                                           {"create", "x1", "--level", "province", "--division", "460000", "--grant", "li=emperor"},
+		`--level "planet": want province, city or`:            {"list", "--level", "planet"},
+		`--state "odd": want active`:                          {"list", "--state", "odd"},
+		"--parent: there is no tenant nowhere":                {"list", "--parent", "nowhere"},
+		"there is no demo in":                                 {"list", "--operator-database-url=", "--data", t.TempDir()},
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Setenv("CIRCLE15_OPERATOR_DATABASE_URL", url)
