@@ -14,7 +14,7 @@ import (
 // NewLogger returns a logger that writes lines of the format ("json" or "text") from the level ("debug", "info",
 // "warn", "error") up. Lines logged with a context carry its trace id and tenant.
 func NewLogger(w io.Writer, format, level string) (*slog.Logger, error) {
-	var options slog.HandlerOptions
+	options := slog.HandlerOptions{ReplaceAttr: withUnits}
 	var from slog.Level
 	if err := from.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("log level %q: want debug, info, warn or error", level)
@@ -28,6 +28,14 @@ func NewLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 	default:
 		return nil, fmt.Errorf("log format %q: want json or text", format)
 	}
+}
+
+// withUnits writes a duration as text, like 1.5ms: as a number it would not say that it is nanoseconds.
+func withUnits(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // contextHandler adds what the context knows.

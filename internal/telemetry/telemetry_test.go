@@ -208,6 +208,20 @@ func TestALineCarriesTheTraceAndTheTenantOfItsContext(t *testing.T) {
 	}
 }
 
+func TestADurationIsLoggedWithItsUnit(t *testing.T) {
+	for _, format := range []string{"json", "text"} {
+		var out bytes.Buffer
+		logger, err := telemetry.NewLogger(&out, format, "info")
+		if err != nil {
+			t.Fatal(err)
+		}
+		logger.Info("hello", "duration", 1500*time.Microsecond)
+		if !strings.Contains(out.String(), "1.5ms") {
+			t.Errorf("%s: %s", format, out.String())
+		}
+	}
+}
+
 func TestALoggerOfNoKnownKindIsRefused(t *testing.T) {
 	for _, try := range [][2]string{{"xml", "info"}, {"json", "loud"}, {"", "info"}} {
 		if _, err := telemetry.NewLogger(io.Discard, try[0], try[1]); err == nil {
