@@ -163,13 +163,19 @@ func readOrMakeMark(dir string) (mark, error) {
 	if err != nil {
 		return mark{}, fmt.Errorf("the data folder cannot be read: %w", err)
 	}
+	return parseMark(dir, text)
+}
+
+// parseMark reads the mark of the folder dir.
+func parseMark(dir string, text []byte) (mark, error) {
 	var m mark
-	if err := json.Unmarshal(text, &m); err != nil || m.Format < 1 {
-		return mark{}, fmt.Errorf("%s is damaged: begin anew with --reset", path)
-	}
-	if m.Format > format {
+	err := json.Unmarshal(text, &m)
+	switch {
+	case err == nil && m.Format > format:
 		return mark{}, fmt.Errorf("the data folder %s was made by a newer version of circle15 (format %d, this version knows %d): "+
 			"use that version, or begin anew with --reset", dir, m.Format, format)
+	case err != nil || m.Format < 1 || m.OperatorPassword == "" || m.AppPassword == "" || m.PageTokenKey == "":
+		return mark{}, fmt.Errorf("%s is damaged: begin anew with --reset", filepath.Join(dir, markFile))
 	}
 	return m, nil
 }

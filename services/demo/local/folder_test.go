@@ -64,9 +64,13 @@ func TestAFolderOfANewerVersionIsRefused(t *testing.T) {
 	write(t, filepath.Join(dir, markFile), `{"format": 7}`)
 	_, err := OpenFolder(dir)
 	wantError(t, err, "newer version", "--reset")
-	write(t, filepath.Join(dir, markFile), `{"for`)
-	_, err = OpenFolder(dir)
-	wantError(t, err, "damaged")
+	for _, text := range []string{`{"for`, `{"format": 1}`, `{"format": 1, "operatorPassword": "a", "appPassword": "b"}`} {
+		write(t, filepath.Join(dir, markFile), text)
+		_, err = OpenFolder(dir)
+		wantError(t, err, "damaged", "--reset")
+		_, err = OperatorURL(dir)
+		wantError(t, err, "damaged", "--reset")
+	}
 }
 
 func TestAFolderOfSomebodyElseIsLeftAlone(t *testing.T) {

@@ -1,7 +1,6 @@
 package local
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,9 +25,9 @@ func OperatorURL(dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the data folder cannot be read: %w", err)
 	}
-	var m mark
-	if err := json.Unmarshal(text, &m); err != nil {
-		return "", fmt.Errorf("%s is damaged: begin anew with --reset", filepath.Join(dir, markFile))
+	m, err := parseMark(dir, text)
+	if err != nil {
+		return "", err
 	}
 	port, err := runningPort(dir)
 	if err != nil {
