@@ -129,6 +129,7 @@ func TestAMistakeEndsTheProgramWithOneSentence(t *testing.T) {
 		"a word after database":           {nil, []string{"database", "bootsrap"}, `circle15 database has no command "bootsrap"; did you mean bootstrap?`},
 		"a missing argument":              {nil, []string{"check"}, "accepts 1 arg(s), received 0"},
 		"a missing flag":                  {nil, []string{"issuer", t.TempDir()}, `required flag(s) "url" not set`},
+		"an issuer of no address":         {nil, []string{"issuer", t.TempDir(), "--url", "nonsense"}, `--url "nonsense": want https://HOST/PATH`},
 		"an unknown flag":                 {nil, []string{"serve", "--htpt", "x"}, "unknown flag: --htpt"},
 		"an unknown variable":             {[]string{"CIRCLE15_HTPT=x"}, []string{"serve"}, "CIRCLE15_HTPT is no setting"},
 		"an unknown key of the file":      {nil, []string{"serve", "--config", file}, `unknown setting "limits.times"`},
