@@ -20,6 +20,20 @@ type RoleGrant struct {
 	GrantedBy string // as in role_grants.created_by; not GrantedBy, whose grants follow the Policy
 }
 
+// CheckGrant returns the refusal that GrantRole would return, and changes nothing.
+func (p *Provisioner) CheckGrant(ctx context.Context, name tenant.Name, g RoleGrant) error {
+	if err := checkSubject("subject", g.Subject); err != nil {
+		return err
+	}
+	if _, err := p.Show(ctx, name); err != nil {
+		return err
+	}
+	return pgx.BeginTxFunc(ctx, p.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		_, err := g.check(ctx, tx, name)
+		return err
+	})
+}
+
 // GrantRole gives the subject the role, unless it has it for good already. Refusals: NotFound; InvalidSpec for a
 // malformed subject, a role or station that the tenant does not have, a station that is missing or out of place, and for a
 // second one of the three administrators' roles, which are kept apart.
@@ -31,11 +45,8 @@ func (p *Provisioner) GrantRole(ctx context.Context, name tenant.Name, g RoleGra
 		return err
 	}
 	return p.inTenantLock(ctx, name, func(tx pgx.Tx) error {
-		station, err := g.station(ctx, tx, name)
+		station, err := g.check(ctx, tx, name)
 		if err != nil {
-			return err
-		}
-		if err := g.checkDuties(ctx, tx, name); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, audited(name.Schema(), g.GrantedBy, roleGiven, `INSERT INTO `+ident(name.Schema(), "role_grants")+`
@@ -43,6 +54,15 @@ func (p *Provisioner) GrantRole(ctx context.Context, name tenant.Name, g RoleGra
 			ids.New(), g.Subject, g.Role, station, g.GrantedBy)
 		return err
 	})
+}
+
+// check finds the station of a grant that may be made.
+func (g RoleGrant) check(ctx context.Context, tx pgx.Tx, name tenant.Name) (*uuid.UUID, error) {
+	station, err := g.station(ctx, tx, name)
+	if err != nil {
+		return nil, err
+	}
+	return station, g.checkDuties(ctx, tx, name)
 }
 
 // checkDuties refuses to make the subject a second one of the three administrators.

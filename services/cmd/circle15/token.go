@@ -124,10 +124,13 @@ func (o tokenOptions) grant(ctx context.Context, names []tenant.Name, subject st
 		return err
 	}
 	defer p.Close()
-	for _, name := range names {
-		grant := provision.RoleGrant{Subject: subject, Role: o.role, Station: o.station, GrantedBy: grantedByToken}
-		if err := p.GrantRole(ctx, name, grant); err != nil {
-			return err
+	grant := provision.RoleGrant{Subject: subject, Role: o.role, Station: o.station, GrantedBy: grantedByToken}
+	// All are checked before any is made, so that a mistake grants nothing.
+	for _, act := range []func(context.Context, tenant.Name, provision.RoleGrant) error{p.CheckGrant, p.GrantRole} {
+		for _, name := range names {
+			if err := act(ctx, name, grant); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -139,6 +139,18 @@ func TestATokenThatCannotBeMadeIsOneSentence(t *testing.T) {
 	}
 }
 
+func TestAMistakeInOneTenantGrantsNothingInAnother(t *testing.T) {
+	d := newDemo(t)
+	_, err := token(t, "--tenant", string(d.one), "--tenant", "nowhere", "--role", "auditor", "--subject", "wu")
+	if err == nil || !strings.Contains(err.Error(), "there is no tenant nowhere") {
+		t.Errorf("got %v", err)
+	}
+	who := authn.Principal{Issuer: d.issuer.URL(), Subject: "wu", Tenants: []string{string(d.one)}}
+	if _, err := authorize(t, who, d.one, "reports", "summary"); apierr.KindOf(err) != apierr.Denied {
+		t.Errorf("in the tenant without a mistake: %v", err)
+	}
+}
+
 func authorize(t *testing.T, who authn.Principal, name tenant.Name, resource, action string) (authz.Scope, error) {
 	t.Helper()
 	platform := testenv.Provisioned(t)
