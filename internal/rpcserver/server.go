@@ -184,6 +184,16 @@ func (s *Server) listen(ctx context.Context, what, address, setting string) (net
 	}
 }
 
+// CheckAddresses returns the error of Listen where a server with the addresses could not listen now; an empty admin is none.
+func CheckAddresses(ctx context.Context, rest, grpc, admin string) error {
+	s := &Server{options: Options{HTTP: rest, GRPC: grpc, Admin: admin}}
+	if admin != "" {
+		s.admin = &http.Server{} //nolint:gosec // it never serves
+	}
+	defer s.Close()
+	return s.Listen(ctx)
+}
+
 // Handler is the REST door without its listener.
 func (s *Server) Handler() http.Handler { return s.http.Handler }
 

@@ -28,11 +28,6 @@ func newDemoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if reset {
-				if err := local.Reset(c.Data); err != nil {
-					return err
-				}
-			}
 			logger, err := demoLogger(cmd, c)
 			if err != nil {
 				return err
@@ -40,7 +35,9 @@ func newDemoCommand() *cobra.Command {
 			slog.SetDefault(logger)
 			ctx, hurry, release := stops(cmd.Context())
 			defer release()
-			return local.Run(ctx, local.Options{Config: c, Out: cmd.OutOrStdout(), Logger: logger, Hurry: hurry})
+			return local.Run(ctx, local.Options{
+				Config: c, Reset: reset, Program: os.Args[0], Out: cmd.OutOrStdout(), Logger: logger, Hurry: hurry,
+			})
 		},
 	}
 	config.AddFlags(cmd.Flags())

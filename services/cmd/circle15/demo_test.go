@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -66,6 +67,32 @@ func TestTheDemoStopsInTheMiddleOfItsImport(t *testing.T) {
 			t.Errorf("it ended with %d and said %s", code, p.stderr.String())
 		}
 	})
+}
+
+func TestAResetRemovesNothingWhileAnAddressIsTaken(t *testing.T) {
+	folder, taken := filepath.Join(t.TempDir(), "data"), holdAddress(t)
+	mark := filepath.Join(folder, "circle15.json")
+	if err := errors.Join(os.Mkdir(folder, 0o700), os.WriteFile(mark, []byte(`{"format": 1}`), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"--http", taken}, {"--grpc", taken}, {"--admin", taken}} {
+		env := []string{"CIRCLE15_HTTP=127.0.0.1:0", "CIRCLE15_GRPC=127.0.0.1:0", "CIRCLE15_ADMIN=127.0.0.1:0", "CIRCLE15_DATA=" + folder}
+		start(t, env, append([]string{"demo", "--reset"}, args...)...).refuses("cannot listen on " + taken)
+		if _, err := os.Stat(mark); err != nil {
+			t.Errorf("with %v: %v", args, err)
+		}
+	}
+}
+
+// holdAddress is an address that the test listens on.
+func holdAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l.Addr().String()
 }
 
 // sendHalf sends a request without its body, and returns when the platform waits for that.

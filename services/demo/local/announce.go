@@ -1,7 +1,6 @@
 package local
 
 import (
-	"io"
 	"text/template"
 	"time"
 
@@ -33,20 +32,22 @@ Three things to try:
   curl -s -H "Authorization: Bearer $ANALYST" -H 'Circle15-Tenant: {{.Tenant}}' \
     '{{.Base}}/v1/reports/workSummary?from=2021-05-01&to=2021-10-01&groupBy=month'
 
-"circle15 token" makes tokens for other roles. Ctrl-C stops; the next start keeps the data, --reset begins anew.
+"{{.Program}} token" makes tokens for other roles. Ctrl-C stops; the next start keeps the data, --reset begins anew.
 `))
 
 // announce says where everything is and how to begin.
-func (s *service) announce(out io.Writer, began time.Time) error {
+func (s *service) announce(began time.Time) error {
 	type ready struct {
 		Seconds                    string
 		PostgreSQL, Folder, Tenant string
+		Program                    string
 		Base, GRPC, Admin          string
 		Worker, Bureau, Analyst    string
 	}
 	r := ready{
-		Seconds: time.Since(began).Round(100 * time.Millisecond).String(), PostgreSQL: s.version, Folder: s.folder.dir, Tenant: haikou.Tenant,
-		Base: s.base(), GRPC: s.platform.GRPCAddr(), Admin: s.platform.AdminAddr(),
+		Seconds: time.Since(began).Round(100 * time.Millisecond).String(), PostgreSQL: s.database.Version(), Folder: s.folder.dir,
+		Tenant: haikou.Tenant, Program: s.program,
+		Base: s.base(), GRPC: reachable(s.platform.GRPCAddr()), Admin: reachable(s.platform.AdminAddr()),
 	}
 	var err error
 	for _, wanted := range []struct {
@@ -57,5 +58,5 @@ func (s *service) announce(out io.Writer, began time.Time) error {
 			return err
 		}
 	}
-	return readyText.Execute(out, r)
+	return readyText.Execute(s.out, r)
 }

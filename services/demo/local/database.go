@@ -56,6 +56,9 @@ func (d *Database) prepare(ctx context.Context, m mark, logger *slog.Logger) err
 	return provisionTenants(ctx, p)
 }
 
+// Version is that of PostgreSQL, for example "15.18".
+func (d *Database) Version() string { return d.server.Version() }
+
 // Done is closed when the server has ended, whoever ended it.
 func (d *Database) Done() <-chan struct{} { return d.server.Done() }
 

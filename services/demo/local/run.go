@@ -13,18 +13,18 @@ import (
 
 	"circle15.dev/internal/config"
 	"circle15.dev/internal/issuer"
-	"circle15.dev/services/demo"
-	"circle15.dev/services/demo/haikou"
-	"circle15.dev/services/demo/restclient"
+	"circle15.dev/internal/rpcserver"
 	"circle15.dev/services/platform"
 )
 
 // Options are what the demo runs with.
 type Options struct {
-	Config config.Config // addresses, limits and the data folder; its database is the demo's own
-	Out    io.Writer     // for the person who started it
-	Logger *slog.Logger
-	Hurry  <-chan struct{} // closed when the person stops the demo again: requests in flight are cut off; nil for never
+	Config  config.Config // addresses, limits and the data folder; its database is the demo's own
+	Reset   bool          // remove the data folder first
+	Program string        // how the person calls circle15, for what to try
+	Out     io.Writer     // for the person who started it
+	Logger  *slog.Logger
+	Hurry   <-chan struct{} // closed when the person stops the demo again: requests in flight are cut off; nil for never
 }
 
 // Run starts the platform on its data folder, imports the demo data if they are not there, says where everything is, and
@@ -34,6 +34,11 @@ func Run(ctx context.Context, o Options) error {
 	if o.Config.Database.URL != "" || len(o.Config.Clusters) > 0 {
 		return errors.New("the demo has a database of its own: unset database.url and clusters (CIRCLE15_DATABASE_URL), " +
 			"or use \"circle15 serve\"")
+	}
+	if o.Reset {
+		if err := reset(ctx, o.Config); err != nil {
+			return err
+		}
 	}
 	folder, err := OpenFolder(o.Config.Data)
 	if err != nil {
@@ -50,8 +55,16 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return unlessStopped(ctx, err)
 	}
-	err = s.work(ctx, o.Out, database, began)
+	err = s.work(ctx, began)
 	return errors.Join(unlessStopped(ctx, err), s.stop())
+}
+
+// reset removes the data, unless the demo could not begin anew after that.
+func reset(ctx context.Context, c config.Config) error {
+	if err := rpcserver.CheckAddresses(ctx, c.HTTP, c.GRPC, c.Admin); err != nil {
+		return err
+	}
+	return Reset(c.Data)
 }
 
 // unlessStopped drops the error of what was cut short because the person stopped the demo.
@@ -68,19 +81,25 @@ func sayf(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, forma
 type service struct {
 	platform *platform.Platform
 	issuer   *issuer.Issuer
+	database *Database
 	folder   *Folder
-	version  string // of PostgreSQL
+	program  string
+	out      io.Writer
 	cancel   context.CancelFunc
 	ended    chan error
 }
 
 // serve starts the platform. Its requests outlive ctx until stop, so that they are drained before PostgreSQL goes.
 func serve(ctx context.Context, o Options, f *Folder, d *Database) (*service, error) {
-	signer, err := issuer.Open(f.dir, "http://"+o.Config.HTTP+issuer.Path)
+	c := o.Config
+	var err error
+	if c.HTTP, err = withPort(ctx, c.HTTP); err != nil {
+		return nil, err
+	}
+	signer, err := issuer.Open(f.dir, "http://"+reachable(c.HTTP)+issuer.Path)
 	if err != nil {
 		return nil, err
 	}
-	c := o.Config
 	c.Database.URL = config.Secret(d.AppURL)
 	c.PageToken.Key = config.Secret(f.mark.PageTokenKey)
 	c.Drain.Delay = 0 // no balancer has to notice
@@ -89,7 +108,10 @@ func serve(ctx context.Context, o Options, f *Folder, d *Database) (*service, er
 		return nil, err
 	}
 	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s := &service{platform: p, issuer: signer, folder: f, version: d.server.Version(), cancel: cancel, ended: make(chan error, 1)}
+	s := &service{
+		platform: p, issuer: signer, database: d, folder: f, program: cmp.Or(o.Program, "circle15"), out: o.Out,
+		cancel: cancel, ended: make(chan error, 1),
+	}
 	go func() {
 		s.ended <- p.Run(serving)
 		close(s.ended)
@@ -104,12 +126,12 @@ func (s *service) stop() error {
 }
 
 // work brings the data, says where everything is, and waits until the person stops the demo or something breaks.
-func (s *service) work(ctx context.Context, out io.Writer, d *Database, began time.Time) error {
-	ctx, unwatch := s.watch(ctx, d)
+func (s *service) work(ctx context.Context, began time.Time) error {
+	ctx, unwatch := s.watch(ctx)
 	defer unwatch()
-	err := s.bringData(ctx, out)
+	err := s.bringData(ctx)
 	if err == nil {
-		err = s.announce(out, began)
+		err = s.announce(began)
 	}
 	if err == nil {
 		<-ctx.Done()
@@ -118,13 +140,13 @@ func (s *service) work(ctx context.Context, out io.Writer, d *Database, began ti
 }
 
 // watch is a context that ends with ctx, or with PostgreSQL or the platform, and then has a sentence for its cause.
-func (s *service) watch(ctx context.Context, d *Database) (watching context.Context, unwatch func()) {
+func (s *service) watch(ctx context.Context) (watching context.Context, unwatch func()) {
 	ctx, end := context.WithCancelCause(ctx)
 	var watcher sync.WaitGroup
 	watcher.Go(func() {
 		select {
 		case <-ctx.Done():
-		case <-d.Done():
+		case <-s.database.Done():
 			end(fmt.Errorf("PostgreSQL ended unexpectedly; its log is %s", filepath.Join(s.folder.dir, postgresFolder, "postgres.log")))
 		case err := <-s.ended:
 			end(err)
@@ -136,36 +158,7 @@ func (s *service) watch(ctx context.Context, d *Database) (watching context.Cont
 	}
 }
 
-// bringData imports what is not there yet.
-func (s *service) bringData(ctx context.Context, out io.Writer) error {
-	token, err := s.token(principals.importer)
-	if err != nil {
-		return err
-	}
-	security, err := s.token(principals.securityAdmin)
-	if err != nil {
-		return err
-	}
-	i := &demo.Importer{Base: s.base(), Token: token, SecurityToken: security, Patience: 10 * time.Second}
-	there, err := i.Imported(ctx, haikou.DefaultSeed)
-	if there || err != nil {
-		return err
-	}
-	plan, err := haikou.New(haikou.DefaultSeed)
-	if err != nil {
-		return err
-	}
-	sayf(out, "Importing the demo data of Haikou through the REST API ...")
-	i.Progress = demo.ShowProgress(out, plan.Calls())
-	err = i.Run(ctx, plan)
-	var problem *restclient.Problem
-	if errors.As(err, &problem) && problem.Kind() == "already-exists" {
-		return fmt.Errorf("%w; the import was cut short too long ago to be continued, so begin anew with --reset", err)
-	}
-	return err
-}
-
-func (s *service) base() string { return "http://" + s.platform.HTTPAddr() }
+func (s *service) base() string { return "http://" + reachable(s.platform.HTTPAddr()) }
 
 // tokenLifetime lets a day's trials do with one token.
 const tokenLifetime = 24 * time.Hour
