@@ -32,7 +32,7 @@ func (s *service) bringData(ctx context.Context) error {
 	}
 	sayf(s.out, "Importing the demo data of Haikou through the REST API ...")
 	i.Progress = demo.ShowProgress(s.out, plan.Calls())
-	err = i.Run(ctx, plan)
+	err = s.database.hastily(ctx, func() error { return i.Run(ctx, plan) })
 	var problem *restclient.Problem
 	if errors.As(err, &problem) && problem.Kind() == "already-exists" {
 		return fmt.Errorf("%w; the import was cut short too long ago to be continued, so begin anew with --reset", err)

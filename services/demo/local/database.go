@@ -11,9 +11,8 @@ import (
 	"circle15.dev/operator/provision"
 )
 
-// settings suit a database that belongs to one person: a crash of the computer may lose the last moments, never the rest.
+// settings suit a small database beside other programs. None of them lets a crash lose what was committed.
 var settings = map[string]string{
-	"synchronous_commit":        "off",
 	"max_locks_per_transaction": "256",
 	"max_wal_size":              "1GB",
 	"shared_buffers":            "128MB",
@@ -46,6 +45,9 @@ func (d *Database) prepare(ctx context.Context, m mark, logger *slog.Logger) err
 		AdminURL: d.server.SuperuserURL("postgres"), OperatorPassword: m.OperatorPassword, AppPassword: m.AppPassword,
 	})
 	if err != nil {
+		return err
+	}
+	if err := d.setCommits(ctx, "on"); err != nil { // an import that was cut short leaves them off
 		return err
 	}
 	p, err := provision.Open(ctx, provision.Config{OperatorURL: d.OperatorURL, Logger: logger})

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
@@ -33,5 +34,52 @@ func TestADatabaseKeepsItsTenantsAndStartsAgain(t *testing.T) {
 		}
 		d.Stop()
 		<-d.Done()
+	}
+}
+
+func TestCommitsWaitForTheDiskExceptDuringTheImport(t *testing.T) {
+	f := open(t, t.TempDir())
+	var d *Database
+	commits := func() (value string) {
+		conn, err := pgx.Connect(t.Context(), d.AppURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close(t.Context()) }()
+		if err := conn.QueryRow(t.Context(), "SHOW synchronous_commit").Scan(&value); err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+	restart := func() {
+		if d != nil {
+			d.Stop()
+		}
+		var err error
+		if d, err = StartDatabase(t.Context(), f, slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(d.Stop)
+	}
+	restart()
+	if value := commits(); value != "on" {
+		t.Errorf("at first: %s", value)
+	}
+	for _, cut := range []error{nil, errors.New("cut short")} {
+		err := d.hastily(t.Context(), func() error {
+			if value := commits(); value != "off" {
+				t.Errorf("in the import: %s", value)
+			}
+			return cut
+		})
+		if !errors.Is(err, cut) {
+			t.Errorf("got %v, want %v", err, cut)
+		}
+		if cut != nil {
+			restart()
+		}
+		if value := commits(); value != "on" {
+			t.Errorf("after an import that ended with %v: %s", cut, value)
+		}
 	}
 }
