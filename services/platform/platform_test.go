@@ -179,16 +179,19 @@ func TestATenantIsHeldToItsQuota(t *testing.T) {
 	name := testenv.NewTenant(t, func(s *provision.Spec) { s.Quotas.RequestsPerSecond = &one })
 	free := administered(t)
 	p := start(t)
-	statuses := map[int]int{}
-	for range 6 {
-		status, _ := p.get(p.HTTPAddr(), "/v1/me", "worker", name)
-		statuses[status]++
+	const flood = 30
+	passed, began := 0, time.Now()
+	for range flood {
+		if status, _ := p.get(p.HTTPAddr(), "/v1/me", "worker", name); status != http.StatusTooManyRequests {
+			passed++
+		}
 		if status, body := p.get(p.HTTPAddr(), "/v1/me", "admin", free); status != 200 {
 			t.Errorf("another tenant: status %d: %s", status, body)
 		}
 	}
-	if statuses[http.StatusTooManyRequests] < 2 {
-		t.Errorf("six requests at once were answered with %v", statuses)
+	// A burst of two is allowed; a slow machine earns one more each second.
+	if earned := 2 + int(time.Since(began).Seconds()); passed < 2 || passed > earned {
+		t.Errorf("%d of %d requests passed, want 2 to %d", passed, flood, earned)
 	}
 }
 
