@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,14 +21,14 @@ import (
 	"circle15.dev/services/demo/local"
 )
 
-// demoEnv makes this test program run the demo instead of testing: its value is data folder, REST and gRPC address.
+// demoEnv makes this test program run the demo instead of testing: its value is data folder and REST address.
 const demoEnv = "E2E_DEMO"
 
 func demoAsChild(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	c := config.Default()
-	c.Data, c.HTTP, c.GRPC, c.Admin = args[0], args[1], args[2], ""
+	c.Data, c.HTTP, c.GRPC, c.Admin = args[0], args[1], "127.0.0.1:0", ""
 	return local.Run(ctx, local.Options{Config: c, Out: os.Stdout, Logger: slog.New(slog.DiscardHandler)})
 }
 
@@ -41,10 +40,11 @@ type demoProcess struct {
 	errors  *strings.Builder
 }
 
-func startDemo(t *testing.T, args ...string) *demoProcess {
+// startDemo starts the demo on a data folder and a REST address.
+func startDemo(t *testing.T, folder, rest string) *demoProcess {
 	t.Helper()
 	p := &demoProcess{t: t, command: exec.Command(os.Args[0]), errors: &strings.Builder{}}
-	p.command.Env = append(os.Environ(), demoEnv+"="+strings.Join(args, " "))
+	p.command.Env = append(os.Environ(), demoEnv+"="+folder+" "+rest)
 	p.command.Stderr = p.errors
 	pipe, err := p.command.StdoutPipe()
 	if err != nil {
@@ -87,16 +87,18 @@ func (p *demoProcess) end(by os.Signal) error {
 // TestTheDemo starts the demo, kills it in the middle of the import, starts it again, tries what it says, and finds the data
 // kept after a stop.
 func TestTheDemo(t *testing.T) {
-	folder, rest, grpc := filepath.Join(t.TempDir(), "data"), freeAddress(t), freeAddress(t)
-	first := startDemo(t, folder, rest, grpc)
+	const anywhere = "127.0.0.1:0"
+	folder := filepath.Join(t.TempDir(), "data")
+	first := startDemo(t, folder, anywhere)
 	first.read("volunteers ")
 	_ = first.end(syscall.SIGKILL)
 
-	second := startDemo(t, folder, rest, grpc)
+	second := startDemo(t, folder, anywhere)
 	said := second.read("begins anew.")
 	tryWhatItSays(t, said)
-	oneSentence(t, startDemo(t, folder, freeAddress(t), freeAddress(t)), "in use by another running circle15")
-	oneSentence(t, startDemo(t, filepath.Join(t.TempDir(), "other"), rest, freeAddress(t)), "cannot listen on "+rest)
+	oneSentence(t, startDemo(t, folder, anywhere), "in use by another running circle15")
+	rest := restLine.FindStringSubmatch(said)[1]
+	oneSentence(t, startDemo(t, filepath.Join(t.TempDir(), "other"), rest), "cannot listen on "+rest)
 	if err := second.end(syscall.SIGTERM); err != nil {
 		t.Errorf("stopped by SIGTERM it ended with %v: %s", err, second.errors)
 	}
@@ -105,7 +107,7 @@ func TestTheDemo(t *testing.T) {
 	}
 
 	began := time.Now()
-	third := startDemo(t, folder, rest, grpc)
+	third := startDemo(t, folder, anywhere)
 	again := third.read("begins anew.")
 	t.Logf("the second start took %s", time.Since(began)) // some seconds; what takes longer is said
 	if strings.Contains(again, "Importing") {
@@ -118,22 +120,41 @@ func TestTheDemo(t *testing.T) {
 }
 
 var (
+	restLine  = regexp.MustCompile(`(?m)^  REST +http://(\S+) `)
 	tokenLine = regexp.MustCompile(`(?m)^  ([A-Z]+)=(\S+)$`)
 	curlLine  = regexp.MustCompile(`(?m)^  curl -s -H "Authorization: Bearer \$([A-Z]+)"(?: -H '([^:']+): ([^']+)')?(?: \\\n +)? '([^']+)'$`)
 )
 
-// tryWhatItSays does what the printed curl lines do.
+// told is what the demo's curl lines are answered with.
+type told struct {
+	Cases  []struct{ Title string }
+	Total  struct{ Stations, HouseholdsVisited, PersonTimes int }
+	Groups []struct{ Month string }
+}
+
+// tryWhatItSays does what the printed curl lines do: a worker's cases, the bureau's report, the province's by month.
 func tryWhatItSays(t *testing.T, said string) {
 	t.Helper()
 	tokens := map[string]string{}
 	for _, m := range tokenLine.FindAllStringSubmatch(said, -1) {
 		tokens[m[1]] = m[2]
 	}
+	counted := func(a told) bool {
+		return a.Total.Stations == 21 && a.Total.HouseholdsVisited == 2518 && a.Total.PersonTimes == 28332
+	}
+	wanted := []struct {
+		who   string
+		right func(told) bool
+	}{
+		{"WORKER", func(a told) bool { return len(a.Cases) == 3 && a.Cases[0].Title != "" }},
+		{"BUREAU", func(a told) bool { return counted(a) && len(a.Groups) == 0 }},
+		{"ANALYST", func(a told) bool { return counted(a) && len(a.Groups) == 6 && a.Groups[0].Month == "2021-05" }},
+	}
 	lines := curlLine.FindAllStringSubmatch(said, -1)
-	if len(tokens) != 3 || len(lines) != 3 {
+	if len(tokens) != len(wanted) || len(lines) != len(wanted) {
 		t.Fatalf("%d tokens and %d curl lines in:\n%s", len(tokens), len(lines), said)
 	}
-	for _, line := range lines {
+	for i, line := range lines {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, line[4], nil)
 		if err != nil {
 			t.Fatal(err)
@@ -146,15 +167,11 @@ func tryWhatItSays(t *testing.T, said string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var answer struct {
-			Cases []struct{ Title string }
-			Total struct{ Stations, HouseholdsVisited, PersonTimes int }
-		}
-		err = json.NewDecoder(response.Body).Decode(&answer)
+		var got told
+		err = json.NewDecoder(response.Body).Decode(&got)
 		_ = response.Body.Close()
-		right := len(answer.Cases) == 3 || answer.Total.Stations == 21 && answer.Total.HouseholdsVisited == 2518 && answer.Total.PersonTimes == 28332
-		if err != nil || response.StatusCode != http.StatusOK || !right {
-			t.Errorf("%s was answered %s: %+v, %v", line[0], response.Status, answer, err)
+		if err != nil || response.StatusCode != http.StatusOK || line[1] != wanted[i].who || !wanted[i].right(got) {
+			t.Errorf("%s was answered %s: %+v, %v", line[0], response.Status, got, err)
 		}
 	}
 }
@@ -168,14 +185,4 @@ func oneSentence(t *testing.T, p *demoProcess, text string) {
 	if p.command.ProcessState.ExitCode() != 1 || !strings.Contains(said, text) || strings.Count(strings.TrimSpace(said), "\n") > 0 {
 		t.Errorf("it ended with %d and said %q, want one sentence with %q", p.command.ProcessState.ExitCode(), said, text)
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

@@ -5,7 +5,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -23,8 +22,8 @@ import (
 	"circle15.dev/services/platform"
 )
 
-// serveEnv makes this test program serve the platform instead of testing: its value is database URL, REST address and
-// the issuer's folder.
+// serveEnv makes this test program serve the platform instead of testing: its value is database URL, the issuer's folder
+// and REST address.
 const serveEnv = "E2E_SERVE"
 
 func TestMain(m *testing.M) {
@@ -113,45 +112,52 @@ func provisionHaikou(t *testing.T) {
 type child struct {
 	*running
 	t       *testing.T
-	args    string // of serveAsChild
+	folder  string // of the issuer
+	address string // of the REST door: it stays the same
 	command *exec.Cmd
 }
 
-// startProcess serves the platform in another process on a port that stays the same.
+// startProcess serves the platform in another process.
 func startProcess(t *testing.T) *child {
 	t.Helper()
 	folder := t.TempDir()
-	address := freeAddress(t)
-	signer, err := issuer.Open(folder, "http://"+address+issuer.Path)
+	signer, err := issuer.Open(folder, "http://127.0.0.1/issuer")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &child{
-		running: &running{rest: "http://" + address, issuer: signer}, t: t,
-		args: strings.Join([]string{testenv.Provisioned(t).AppURL, address, folder}, " "),
-	}
+	c := &child{running: &running{issuer: signer}, t: t, folder: folder, address: "127.0.0.1:0"}
 	c.start()
 	t.Cleanup(c.kill)
+	c.rest = "http://" + c.address
 	return c
 }
 
-// start returns when the process serves.
+// start returns when the process serves. While it was down, another program of the machine may have got its port, most
+// likely for one connection: it tries until that is over.
 func (c *child) start() {
 	c.t.Helper()
-	c.command = exec.Command(os.Args[0])
-	c.command.Env = append(os.Environ(), serveEnv+"="+c.args)
-	c.command.Stderr = os.Stderr
-	c.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := c.command.StdoutPipe()
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if err := c.command.Start(); err != nil {
-		c.t.Fatal(err)
-	}
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		c.t.Fatalf("the serving process did not start: %v", err)
-	}
+	testenv.Await(c.t, "the process to serve on "+c.address, func() bool {
+		c.command = exec.Command(os.Args[0])
+		c.command.Env = append(os.Environ(), serveEnv+"="+strings.Join([]string{testenv.Provisioned(c.t).AppURL, c.folder, c.address}, " "))
+		var said strings.Builder
+		c.command.Stderr = &said
+		c.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		out, err := c.command.StdoutPipe()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if err := c.command.Start(); err != nil {
+			c.t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(out).ReadString('\n'); err == nil {
+			c.address = strings.TrimSpace(line)
+			return true
+		}
+		if _ = c.command.Wait(); !strings.Contains(said.String(), "the address is in use") {
+			c.t.Fatalf("the serving process did not start: %s", said.String())
+		}
+		return false
+	})
 }
 
 // kill ends the process as a power cut would.
@@ -160,17 +166,17 @@ func (c *child) kill() {
 	_ = c.command.Wait()
 }
 
-// serveAsChild is the other process: it serves until it is killed, and says so on standard output.
+// serveAsChild is the other process: it serves until it is killed, and says on standard output where.
 func serveAsChild(args []string) error {
-	signer, err := issuer.Load(args[2])
+	signer, err := issuer.Load(args[1])
 	if err != nil {
 		return err
 	}
-	p, err := newPlatform(context.Background(), args[0], args[1], signer)
+	p, err := newPlatform(context.Background(), args[0], args[2], signer)
 	if err != nil {
 		return err
 	}
-	if _, err := io.WriteString(os.Stdout, "serving\n"); err != nil {
+	if _, err := fmt.Println(p.HTTPAddr()); err != nil {
 		return err
 	}
 	return p.Run(context.Background())
