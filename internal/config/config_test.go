@@ -116,8 +116,8 @@ func TestAWrongConfigurationIsRefusedInASentence(t *testing.T) {
 				env = append(env, "CIRCLE15_CONFIG="+write(t, tt.file))
 			}
 			_, err := config.Load(nil, env)
-			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Fatalf("got %v, want %s", err, tt.want)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+				t.Fatalf("got %v, want one sentence with %s", err, tt.want)
 			}
 			if strings.HasSuffix(err.Error(), "?") != strings.HasSuffix(tt.want, "?") {
 				t.Errorf("got %v: is something else meant?", err)
