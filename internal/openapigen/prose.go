@@ -65,7 +65,8 @@ func components(schemas *yaml.Node) *yaml.Node {
 				"schema", object("type", "string", "enum", list(text("true"))),
 			),
 			"Retry-After", object(
-				"description", "Seconds after which the request may be sent again. With 409, only where the type ends in request-in-flight.",
+				"description", "Seconds after which the request may be sent again. With 409, only where the type ends in request-in-flight; "+
+					"with 429 and 503, always.",
 				"schema", object("type", "integer", "minimum", number(0)), "example", number(1),
 			),
 		),
@@ -113,10 +114,10 @@ func problems() *yaml.Node {
 		"is still running: the type tells which."))
 	set(get(get(conflict, "content"), problem.ContentType), "examples", conflictExamples())
 	remove(get(get(conflict, "content"), problem.ContentType), "example")
-	for _, passing := range []string{"409", "429"} {
-		set(get(all, problemNames[passing]), "headers", object("Retry-After", ref("headers/Retry-After")))
-	}
 	set(all, "Problem", problemResponse("Any other problem.", problem.Of(apierr.New(apierr.Unavailable, "try again in a moment"))))
+	for _, passing := range []string{problemNames["409"], problemNames["429"], "Problem"} {
+		set(get(all, passing), "headers", object("Retry-After", ref("headers/Retry-After")))
+	}
 	return all
 }
 

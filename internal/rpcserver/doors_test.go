@@ -114,6 +114,19 @@ func TestBothDoorsAnswerAlike(t *testing.T) {
 	same(t, someID, headers{"Authorization": "Bearer " + bothToken, "Circle15-Tenant": "sanya"}, slices.Concat(both, []string{"circle15-tenant", "sanya"})...)
 }
 
+func TestAnAnswerThatSomethingIsAwaySaysWhenToTryAgain(t *testing.T) {
+	service := echoing()
+	var fails error
+	service.getStation = func(context.Context, *registryv1.GetStationRequest) (*registryv1.Station, error) { return nil, fails }
+	s := start(t, options(service))
+	for kind, want := range map[apierr.Kind]string{apierr.Unavailable: "1", apierr.Timeout: "", apierr.Internal: "", apierr.Conflict: ""} {
+		fails = apierr.New(kind, "public")
+		if got := s.send("GET", stations+"/"+someID, "", nil); got.status != kind.HTTPStatus() || got.header.Get("Retry-After") != want {
+			t.Errorf("%s: status %d, Retry-After %q, want %q", kind, got.status, got.header.Get("Retry-After"), want)
+		}
+	}
+}
+
 func TestWhatIsPrivateInAnErrorIsToldAtNoDoor(t *testing.T) {
 	service := echoing()
 	for name, fails := range map[string]error{

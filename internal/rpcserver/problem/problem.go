@@ -18,6 +18,10 @@ const ContentType = "application/problem+json"
 // Challenge is the WWW-Authenticate header of an answer to a request without a token (RFC 6750, 3).
 const Challenge = `Bearer realm="circle15"`
 
+// retrySoon is the Retry-After header, in seconds, of an answer that says no other: what is away is mostly back, or another
+// replica answers, in a moment (RFC 9110, 15.6.4).
+const retrySoon = "1"
+
 const typeBase = "https://circle15.dev/problems/"
 
 // Problem is a problem document.
@@ -88,6 +92,9 @@ func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 	header.Del("Content-Length")
 	if p.Status == http.StatusUnauthorized && header.Get("WWW-Authenticate") == "" {
 		header.Set("WWW-Authenticate", Challenge)
+	}
+	if p.Status == http.StatusServiceUnavailable && header.Get("Retry-After") == "" {
+		header.Set("Retry-After", retrySoon)
 	}
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(body.Bytes()) // the client may be gone
