@@ -5,23 +5,25 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/metric/noop"
 
 	"circle15.dev/api/openapi"
+	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/rpcserver/docs"
 	"circle15.dev/internal/rpcserver/problem"
 	"circle15.dev/internal/telemetry"
 )
 
 // routes is the REST door: a few pages, and the services for all the rest. Only the services' requests make spans.
-func (s *Server) routes(gateway http.Handler) http.Handler {
+func (s *Server) routes(gateway http.Handler, methods methodTable) http.Handler {
 	pages := map[string]http.Handler{
 		"/":             http.RedirectHandler("/docs", http.StatusFound),
 		"/healthz":      http.HandlerFunc(healthz),
 		"/readyz":       s.readyz(),
-		"/openapi.yaml": http.HandlerFunc(serveOpenAPI),
+		"/openapi.yaml": s.description(methods),
 	}
 	maps.Copy(pages, docs.Pages())
 	maps.Copy(pages, s.options.Pages)
@@ -68,8 +70,23 @@ func spanned(gateway http.Handler) http.Handler {
 	})
 }
 
-func serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/yaml")
-	w.Header().Set("Cache-Control", "no-cache")
-	_, _ = w.Write(openapi.YAML) // the client may be gone
+// description is the OpenAPI description of the services that run here. It is made for the first who asks: that takes
+// some 50 ms, which the start of a process can do without.
+func (s *Server) description(methods methodTable) http.HandlerFunc {
+	served := map[string]bool{}
+	for _, m := range methods {
+		served[m.name] = true
+	}
+	selected := sync.OnceValues(func() ([]byte, error) { return openapi.Select(func(id string) bool { return served[id] }) })
+	return func(w http.ResponseWriter, r *http.Request) {
+		text, err := selected()
+		if err != nil {
+			s.options.Logger.ErrorContext(r.Context(), "the OpenAPI description", "error", err)
+			problem.WriteError(w, r, apierr.New(apierr.Internal, "internal error"))
+			return
+		}
+		w.Header().Set("Content-Type", "application/yaml")
+		w.Header().Set("Cache-Control", "no-cache")
+		_, _ = w.Write(text) // the client may be gone
+	}
 }

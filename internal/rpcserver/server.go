@@ -102,7 +102,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.http = newHTTPServer(o, s.routes(gateway))
+	s.http = newHTTPServer(o, s.routes(gateway, methods))
 	if o.AdminHandler != nil {
 		s.admin = &http.Server{Handler: o.AdminHandler, ReadHeaderTimeout: o.Limits.ReadHeader, ErrorLog: errorLog(o.Logger)}
 	}
