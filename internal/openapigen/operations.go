@@ -401,7 +401,7 @@ func humanize(camel string) string {
 	return out.String()
 }
 
-// curl is a command line that calls the operation on the demo.
+// curl is a command line that calls the operation on the platform at $API: the document is the same wherever it is served.
 func (o *operation) curl() (string, error) {
 	path := pathParam.ReplaceAllStringFunc(o.path, func(param string) string {
 		sample, _ := sampleText(fieldOf(o.rpc.Input(), strings.Trim(param, "{}")))
@@ -415,7 +415,7 @@ func (o *operation) curl() (string, error) {
 		line += " \\\n  -H \"Idempotency-Key: $(uuidgen)\""
 	}
 	query := o.requiredQuery()
-	target := "http://127.0.0.1:8080" + path + query
+	target := "$API" + path + query
 	if o.body == "" {
 		return line + " \\\n  " + strconv.Quote(target), nil
 	}

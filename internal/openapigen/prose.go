@@ -15,7 +15,8 @@ const introduction = `The REST door of Circle15. Every operation is the gRPC met
 
 **Tokens.** Send ` + "`Authorization: Bearer <token>`" + `, an OpenID Connect token of an issuer that the platform
 trusts. The tenant comes from the token; a token of several tenants picks one of them with the header
-` + "`Circle15-Tenant`" + `.
+` + "`Circle15-Tenant`" + `. The samples take the token from ` + "`$TOKEN`" + ` and the platform's address from
+` + "`$API`" + `, which is ` + "`http://127.0.0.1:8080`" + ` for the demo.
 
 **Errors** are problem documents (RFC 9457, ` + "`application/problem+json`" + `). ` + "`errors`" + ` names every field at
 fault by its path in the request message: a body that stands for one field of it, like the station of CreateStation, has that
