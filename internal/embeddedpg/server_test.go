@@ -258,7 +258,7 @@ func programs(t *testing.T, version, says string) string {
 		"postgres": "echo 'postgres (PostgreSQL) " + version + "'",
 		"initdb":   "cat >&2 <<'end'\n" + says + "\nend\nexit 1",
 	} {
-		if err := os.WriteFile(filepath.Join(dir, program), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil { //nolint:gosec // a program
+		if err := os.WriteFile(filepath.Join(dir, program), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
