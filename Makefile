@@ -29,7 +29,7 @@ help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: ## Run the platform with an embedded PostgreSQL and the Haikou demo on 127.0.0.1:8080.
+run: ## Run the platform with an embedded PostgreSQL and the Haikou demo on 127.0.0.1:8080 (ARGS=--reset: begin anew).
 	$(call say,compiling bin/circle15 (minutes the first time; seconds after))
 	@go build -o $(BIN)/ ./services/cmd/circle15
 	$(call say,starting the demo (stop it with Ctrl-C))
