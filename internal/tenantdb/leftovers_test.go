@@ -106,12 +106,11 @@ func TestATimedOutRequestLeavesNothing(t *testing.T) {
 
 func TestTheServerLimitsStatementsAndLocks(t *testing.T) {
 	n := newTenants(t, 1)[0]
-	db := open(t, func(c *tenantdb.Config) {
-		c.StatementTimeout = 100 * time.Millisecond
-		c.LockTimeout = 30 * time.Millisecond
-	})
-	_, err := tenantdb.One(in(t, n), db, pgx.RowTo[string], sleep, 30.0)
+	brief := open(t, func(c *tenantdb.Config) { c.StatementTimeout = 100 * time.Millisecond })
+	_, err := tenantdb.One(in(t, n), brief, pgx.RowTo[string], sleep, 30.0)
 	wantKind(t, err, apierr.Timeout)
+	// Another, whose statements may take as long as a slow machine needs for those that are not blocked.
+	db := open(t, func(c *tenantdb.Config) { c.LockTimeout = 30 * time.Millisecond })
 	err = db.Write(in(t, n), func(ctx context.Context, tx *tenantdb.Tx) error {
 		if _, err := tx.Exec(ctx, addToN, firstCase, 1); err != nil {
 			return err
@@ -126,9 +125,11 @@ func TestTheServerLimitsStatementsAndLocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantNothingLeft(t, db)
-	if s := db.Stats()[0]; s.Discarded != 0 {
-		t.Errorf("%+v: errors of the server need no new connection", s)
+	for _, db := range []*tenantdb.DB{brief, db} {
+		wantNothingLeft(t, db)
+		if s := db.Stats()[0]; s.Discarded != 0 {
+			t.Errorf("%+v: errors of the server need no new connection", s)
+		}
 	}
 }
 
@@ -191,12 +192,16 @@ func TestAHundredTenantsWithRandomEndsStayApart(t *testing.T) {
 		run = 300 * time.Millisecond
 	}
 	var cancelled, panicked, failed, done atomic.Int64
+	everyEnd := func() bool {
+		return done.Load() > 0 && cancelled.Load() > 0 && panicked.Load() > 0 && failed.Load() > 0
+	}
 	var workers sync.WaitGroup
 	end := time.Now().Add(run)
+	giveUp := end.Add(testenv.Patience)
 	for seed := range 16 {
 		workers.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(seed), 15))
-			for time.Now().Before(end) {
+			for now := time.Now(); now.Before(end) || !everyEnd() && now.Before(giveUp); now = time.Now() {
 				n := names[random.IntN(len(names))]
 				switch err := randomRequest(in(t, n), db, n, random); {
 				case err == nil:
@@ -215,7 +220,7 @@ func TestAHundredTenantsWithRandomEndsStayApart(t *testing.T) {
 	}
 	workers.Wait()
 	t.Logf("%d done, %d cancelled, %d panicked, %d failed; %+v", done.Load(), cancelled.Load(), panicked.Load(), failed.Load(), db.Stats()[0])
-	if done.Load() == 0 || cancelled.Load() == 0 || panicked.Load() == 0 || failed.Load() == 0 {
+	if !everyEnd() {
 		t.Error("not every end was tried")
 	}
 	wantNothingLeft(t, db)
