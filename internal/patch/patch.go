@@ -17,9 +17,9 @@ import (
 
 // Apply copies the fields that the mask names from update to current. An empty mask or "*" names every field that
 // update sets. Fields that only the server sets (OUTPUT_ONLY, id, etag) are passed over, as AIP-203 asks; an
-// IMMUTABLE field that would change (not only the spelling of an id), and a path that names no field, are Invalid. Only whole top-level fields are
-// replaced; a path into a message replaces the leaf alone. field is the resource's JSON path in the request, which goes
-// before the names of its fields in an error.
+// IMMUTABLE field that would change (not only in the spelling of an id), and a path that names no field, are Invalid. Only
+// whole top-level fields are replaced; a path into a message replaces the leaf alone. field is the resource's JSON path in
+// the request, which goes before the names of its fields in an error.
 //
 // What results is checked against the rules of the contract, as a created resource would be.
 func Apply[T proto.Message](field string, current, update T, mask *fieldmaskpb.FieldMask) error {

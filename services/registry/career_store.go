@@ -28,8 +28,11 @@ func (r *volunteerRow) career(ctx context.Context, tx *tenantdb.Tx) (career, err
 	return append(career(former), membership{r.TeamID, r.StationID, r.TeamSince}), err
 }
 
-// keepFormer writes the memberships that are over in the stead of those that are stored.
-func (c career) keepFormer(tx *tenantdb.Tx, volunteer uuid.UUID) {
+// keepFormer writes the memberships that are over in the stead of those that are stored, unless the career is as before.
+func (c career) keepFormer(tx *tenantdb.Tx, volunteer uuid.UUID, before career) {
+	if c.equal(before) {
+		return
+	}
 	tx.Queue(deleteFormer, volunteer)
 	for i, m := range c[:len(c)-1] {
 		tx.Queue(insertFormer, volunteer, m.Team, m.Station, m.First, *c.last(i, nil))

@@ -102,27 +102,14 @@ func (s *Service) UpdateServiceFile(ctx context.Context, req *registryv1.UpdateS
 		}
 		file := *old
 		file.Category, file.Domain, file.Summary = merged.GetCategory(), merged.GetDomain(), merged.GetSummary()
-		file.BuiltDate, err = civildate.ParsePast("serviceFile.builtDate", merged.GetBuiltDate())
-		if err != nil {
+		if err := file.rebuild(ctx, tx, merged); err != nil {
 			return nil, err
-		}
-		moved := !file.BuiltDate.Equal(old.BuiltDate)
-		if moved {
-			if err := refuseAfterClosing(ctx, tx, "serviceFile.builtDate", old.StationID, file.BuiltDate); err != nil {
-				return nil, err
-			}
-		}
-		if moved || merged.GetStaffId() != old.StaffID.String() {
-			file.StaffID, err = refs.StaffOn(ctx, tx, "serviceFile.staffId", merged.GetStaffId(), old.StationID, file.BuiltDate)
-			if err != nil {
-				return nil, err
-			}
 		}
 		row, err := file.update(ctx, tx)
 		if err != nil {
 			return nil, err
 		}
-		if moved || row.StaffID != old.StaffID || row.Domain != old.Domain {
+		if !row.BuiltDate.Equal(old.BuiltDate) || row.StaffID != old.StaffID || row.Domain != old.Domain {
 			if err := recount(ctx, tx, facts.SourceServiceFiles, row.ID, []facts.Fact{row.fact()}); err != nil {
 				return nil, err
 			}
@@ -154,6 +141,20 @@ func (s *Service) VoidServiceFile(ctx context.Context, req *registryv1.VoidServi
 		}
 		return row.toProto(), nil
 	})
+}
+
+// rebuild takes over another day on which the file was built, or another worker who built it.
+func (r *fileRow) rebuild(ctx context.Context, tx *tenantdb.Tx, m *registryv1.ServiceFile) error {
+	day, err := civildate.ParsePast("serviceFile.builtDate", m.GetBuiltDate())
+	if err != nil || day.Equal(r.BuiltDate) && m.GetStaffId() == r.StaffID.String() {
+		return err
+	}
+	if err := refuseAfterClosing(ctx, tx, "serviceFile.builtDate", r.StationID, day); err != nil {
+		return err
+	}
+	r.BuiltDate = day
+	r.StaffID, err = refs.StaffOn(ctx, tx, "serviceFile.staffId", m.GetStaffId(), r.StationID, day)
+	return err
 }
 
 func checkFileCodes(ctx context.Context, m *registryv1.ServiceFile) error {

@@ -49,7 +49,8 @@ func (r *needRow) void(reason string) error {
 
 // countsLike says whether the facts of both are the same, but for the day on which the need was met.
 func (r *needRow) countsLike(other *needRow) bool {
-	return r.RecordedDate.Equal(other.RecordedDate) && r.StaffID == other.StaffID && r.Domain == other.Domain && sameID(r.ResidentID, other.ResidentID)
+	return r.RecordedDate.Equal(other.RecordedDate) && r.StaffID == other.StaffID && r.Domain == other.Domain &&
+		sameID(r.ResidentID, other.ResidentID)
 }
 
 // facts count the need on the day it was recorded and, once met, on the day it was met.

@@ -88,15 +88,8 @@ func (s *Service) UpdateStaff(ctx context.Context, req *registryv1.UpdateStaffRe
 			return nil, err
 		}
 		worker.StationID = old.StationID
-		if !worker.service().equal(old.service()) {
-			if err := worker.moveService(ctx, tx, old); err != nil {
-				return nil, err
-			}
-		}
-		if worker.Position != old.Position || !worker.office().equal(old.office()) {
-			if err := worker.checkHead(ctx, s.db, tx); err != nil {
-				return nil, err
-			}
+		if err := worker.checkChange(ctx, s.db, tx, old); err != nil {
+			return nil, err
 		}
 		row, err := worker.update(ctx, tx)
 		if err != nil {
@@ -109,6 +102,19 @@ func (s *Service) UpdateStaff(ctx context.Context, req *registryv1.UpdateStaffRe
 		}
 		return row.toProto(), nil
 	})
+}
+
+// checkChange checks other days of service, and another position or other days in it.
+func (r *staffRow) checkChange(ctx context.Context, db *tenantdb.DB, tx *tenantdb.Tx, old *staffRow) error {
+	if !r.service().equal(old.service()) {
+		if err := r.moveService(ctx, tx, old); err != nil {
+			return err
+		}
+	}
+	if r.Position == old.Position && r.office().equal(old.office()) {
+		return nil
+	}
+	return r.checkHead(ctx, db, tx)
 }
 
 // moveService checks other days of service: they lie within the station's, and leave out nothing that the worker did.

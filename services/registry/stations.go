@@ -83,13 +83,8 @@ func (s *Service) UpdateStation(ctx context.Context, req *registryv1.UpdateStati
 		if err != nil {
 			return nil, err
 		}
-		if !station.operation().equal(old.operation()) {
-			if err := station.checkPeriod(ctx, tx, old); err != nil {
-				return nil, err
-			}
-			if err := townshipsStation.check(ctx, s.db, tx, station.DivisionCode, station.ID, station.operation()); err != nil {
-				return nil, err
-			}
+		if err := station.checkOperation(ctx, s.db, tx, old); err != nil {
+			return nil, err
 		}
 		row, err := station.update(ctx, tx)
 		if err != nil {
@@ -119,6 +114,17 @@ func readStation(id uuid.UUID, m *registryv1.Station) (*stationRow, error) {
 		ID: id, DivisionCode: m.GetDivisionCode(), DisplayName: m.GetDisplayName(), Address: m.GetAddress(), Phone: m.GetPhone(),
 		OpenedDate: operation.first, ClosedDate: operation.last,
 	}, nil
+}
+
+// checkOperation checks other days of opening and closing: they leave out nothing of the station, and take no day of another.
+func (r *stationRow) checkOperation(ctx context.Context, db *tenantdb.DB, tx *tenantdb.Tx, old *stationRow) error {
+	if r.operation().equal(old.operation()) {
+		return nil
+	}
+	if err := r.checkPeriod(ctx, tx, old); err != nil {
+		return err
+	}
+	return townshipsStation.check(ctx, db, tx, r.DivisionCode, r.ID, r.operation())
 }
 
 // facts count the station from its first day to its last.

@@ -100,17 +100,10 @@ func (s *Service) UpdateVolunteer(ctx context.Context, req *registryv1.UpdateVol
 			return nil, err
 		}
 		volunteer.take(teams.present())
-		if !teams.equal(before) || !volunteer.being().equal(old.being()) {
-			if err := volunteer.checkTeams(ctx, tx, teams); err != nil {
-				return nil, err
-			}
-			teams.keepFormer(tx, volunteer.ID)
+		if err := volunteer.checkChange(ctx, s.db, tx, old, before, teams); err != nil {
+			return nil, err
 		}
-		if !volunteer.being().equal(old.being()) || merged.GetIdentityNumber() != old.toWhole().GetIdentityNumber() {
-			if err := volunteer.checkIdentity(ctx, s.db, tx); err != nil {
-				return nil, err
-			}
-		}
+		teams.keepFormer(tx, volunteer.ID, before)
 		row, err := volunteer.update(ctx, tx)
 		if err != nil {
 			return nil, err
@@ -170,6 +163,29 @@ func readVolunteer(id uuid.UUID, m *registryv1.Volunteer) (*volunteerRow, error)
 	whole := number.String()
 	v.IdentityNumber = &whole
 	return v, nil
+}
+
+// checkChange checks other days or teams, and another identity number or other days of it.
+func (r *volunteerRow) checkChange(
+	ctx context.Context, db *tenantdb.DB, tx *tenantdb.Tx, old *volunteerRow, before, teams career,
+) error {
+	sameDays := r.being().equal(old.being())
+	if !sameDays || !teams.equal(before) {
+		if err := r.checkTeams(ctx, tx, teams); err != nil {
+			return err
+		}
+	}
+	if sameDays && sameText(r.IdentityNumber, old.IdentityNumber) {
+		return nil
+	}
+	return r.checkIdentity(ctx, db, tx)
+}
+
+func sameText(a, b *string) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
 }
 
 // checkIdentity refuses a person who is a volunteer at that time already.

@@ -66,7 +66,8 @@ func (r *volunteerRow) being() period { return period{r.RegisteredDate, r.Withdr
 // toProto is the volunteer as returned: with a masked identity number.
 func (r *volunteerRow) toProto() *registryv1.Volunteer {
 	m := &registryv1.Volunteer{
-		Id: r.ID.String(), TeamId: r.TeamID.String(), TeamSince: civildate.Format(r.TeamSince), StationId: r.StationID.String(), Name: r.Name, Phone: r.Phone, Skills: r.Skills,
+		Id: r.ID.String(), TeamId: r.TeamID.String(), TeamSince: civildate.Format(r.TeamSince),
+		StationId: r.StationID.String(), Name: r.Name, Phone: r.Phone, Skills: r.Skills,
 		RegisteredDate: civildate.Format(r.RegisteredDate), WithdrawnDate: civildate.FormatOptional(r.WithdrawnDate),
 		State: volunteerStates.value(r.State), VoidReason: r.VoidReason,
 		Etag: etag.Of(r.Revision), CreateTime: timestamppb.New(r.CreateTime), UpdateTime: timestamppb.New(r.UpdateTime),
