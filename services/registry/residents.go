@@ -55,7 +55,7 @@ func (s *Service) ListResidents(ctx context.Context, req *registryv1.ListResiden
 	if err != nil {
 		return nil, err
 	}
-	registered := req.Registered //nolint:protogetter // the getter does not tell what is left out from false
+	registered := req.Registered // not by the getter, which returns false for none
 	residents, next, err := list(ctx, s, req, req.GetStationId(), scanResident, selectResidents,
 		household, optionalText(req.GetAssistanceTier()), optionalText(req.GetCategory()), registered)
 	if err != nil {
