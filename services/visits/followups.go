@@ -62,6 +62,16 @@ func (r *references) completes(id uuid.UUID, c content) {
 	}
 }
 
+// followedUp says whether one of the visits follows up the one with the id.
+func followedUp(visits map[uuid.UUID]visitRow, id uuid.UUID) bool {
+	for _, v := range visits {
+		if v.FollowUpOf != nil && *v.FollowUpOf == id {
+			return true
+		}
+	}
+	return false
+}
+
 // followUpsOf looks up what follows up a visit. The caller holds the visit's lock, for which new follow-ups wait.
 func followUpsOf(ctx context.Context, tx *tenantdb.Tx, id uuid.UUID) (followUpsRow, error) {
 	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[followUpsRow], findFollowUps, id)

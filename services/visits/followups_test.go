@@ -1,12 +1,15 @@
 package visits_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	visitsv1 "circle15.dev/api/visits/v1"
 	"circle15.dev/internal/apierr"
+	"circle15.dev/internal/testenv"
 	"circle15.dev/services/internal/testenv/world"
 )
 
@@ -85,6 +88,51 @@ func TestABatchMayBringAVisitAndItsFollowUps(t *testing.T) {
 	}
 	if v := results[1].GetVisit(); v.GetFollowUpOf() != second.GetId() {
 		t.Errorf("got %v", v)
+	}
+	fifth := s.follow(first, "2021-07-04")
+	if diff := cmp.Diff([]visitsv1.SyncOutcome{unchanged, created}, outcomes(s.sync(t, first, fifth))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Another client stores a visit to the neighbours under the id of one in a batch, which is waiting for that very insert. The
+// visit that follows it up in the batch does not end up behind the wrong one.
+func TestAFollowUpIsNotHungOnAVisitThatCameInBetween(t *testing.T) {
+	s := setup(t)
+	db, err := pgx.Connect(t.Context(), testenv.Provisioned(t).SuperuserURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close(context.Background()) }()
+	hold, err := db.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := s.newVisit()
+	follow := s.follow(first, "2021-06-20")
+	_, err = hold.Exec(t.Context(), `INSERT INTO `+s.Tenant.Schema()+`.visits (id, station_id, household_id, staff_id, kind, domain, state,
+			visit_date, duration_minutes, persons_served, findings, created_by)
+		VALUES ($1, $2, $3, $4, 'HOME', 'elderly_services', 'COMPLETED', '2021-06-10', 30, 1, 'Well', 'another')`,
+		first.GetId(), s.East.ID, s.East.Neighbours, s.East.Worker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.service.SyncVisits(s.ctx, &visitsv1.SyncVisitsRequest{Visits: []*visitsv1.Visit{first, follow}})
+		done <- err
+	}()
+	testenv.Await(t, "the batch waits", func() bool {
+		var waits bool
+		err := hold.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)").Scan(&waits)
+		return err == nil && waits
+	})
+	if err := hold.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, <-done, apierr.Unavailable, "")
+	if diff := cmp.Diff([]visitsv1.SyncOutcome{rejected, rejected}, outcomes(s.sync(t, first, follow))); diff != "" {
+		t.Error(diff)
 	}
 }
 

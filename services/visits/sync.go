@@ -264,6 +264,11 @@ func (b *batch) store(ctx context.Context, tx *tenantdb.Tx, by string) error {
 	if err != nil {
 		return err
 	}
+	for _, i := range open {
+		if _, ok := stored[b.entries[i].id]; !ok && followedUp(stored, b.entries[i].id) {
+			return errSendAgain() // the visit that is there in its place may be another one
+		}
+	}
 	settled := make(map[uuid.UUID]bool, len(open))
 	var counted []facts.Fact
 	for _, i := range open {
@@ -285,9 +290,14 @@ func (b *batch) store(ctx context.Context, tx *tenantdb.Tx, by string) error {
 		return err
 	}
 	if len(b.open()) > 0 {
-		return apierr.New(apierr.Unavailable, "the visits could not be stored; send them again")
+		return errSendAgain()
 	}
 	return nil
+}
+
+// errSendAgain is for a batch that met visits which others stored meanwhile: sent again, it meets them from the start.
+func errSendAgain() error {
+	return apierr.New(apierr.Unavailable, "the visits could not be stored; send them again")
 }
 
 // write stores the open visits, of twins the first, and returns what is stored by id.
