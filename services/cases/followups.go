@@ -98,7 +98,7 @@ func (s *Service) GetFollowUp(ctx context.Context, req *casesv1.GetFollowUpReque
 func (s *Service) UpdateFollowUp(ctx context.Context, req *casesv1.UpdateFollowUpRequest) (*casesv1.FollowUp, error) {
 	in := req.GetFollowUp()
 	at := target{"follow-up", "followUp.id", in.GetId(), "followUp.etag", in.GetEtag()}
-	return correct(ctx, s, req, at, getFollowUp, func(ctx context.Context, tx *tenantdb.Tx, of lockedCase, was followUpRow) (followUpRow, error) {
+	do := func(ctx context.Context, tx *tenantdb.Tx, of lockedCase, was followUpRow) (followUpRow, error) {
 		merged := was.toProto()
 		if err := patch.Apply("followUp", merged, in, req.GetUpdateMask()); err != nil {
 			return was, err
@@ -108,7 +108,8 @@ func (s *Service) UpdateFollowUp(ctx context.Context, req *casesv1.UpdateFollowU
 			return was, err
 		}
 		return now.update(ctx, tx)
-	})
+	}
+	return correct(ctx, s, req, at, getFollowUp, do)
 }
 
 // changed is the follow-up with the client's fields of merged, checked. The day, the worker and the visit are checked
@@ -117,7 +118,8 @@ func (f followUpRow) changed(ctx context.Context, tx *tenantdb.Tx, of lockedCase
 	now := f
 	now.Finding, now.NextSteps = merged.GetFinding(), merged.GetNextSteps()
 	was := f.toProto()
-	if merged.GetFollowUpDate() == was.GetFollowUpDate() && merged.GetStaffId() == was.GetStaffId() && merged.GetVisitId() == was.GetVisitId() {
+	sameDay := merged.GetFollowUpDate() == was.GetFollowUpDate()
+	if sameDay && merged.GetStaffId() == was.GetStaffId() && merged.GetVisitId() == was.GetVisitId() {
 		return now, nil
 	}
 	var err error
@@ -133,8 +135,9 @@ func (f followUpRow) changed(ctx context.Context, tx *tenantdb.Tx, of lockedCase
 // VoidFollowUp takes a follow-up back.
 func (s *Service) VoidFollowUp(ctx context.Context, req *casesv1.VoidFollowUpRequest) (*casesv1.FollowUp, error) {
 	at := target{"follow-up", "id", req.GetId(), "etag", req.GetEtag()}
-	return correct(ctx, s, req, at, getFollowUp, func(ctx context.Context, tx *tenantdb.Tx, _ lockedCase, was followUpRow) (followUpRow, error) {
+	do := func(ctx context.Context, tx *tenantdb.Tx, _ lockedCase, was followUpRow) (followUpRow, error) {
 		was.VoidReason = req.GetReason()
 		return was.update(ctx, tx)
-	})
+	}
+	return correct(ctx, s, req, at, getFollowUp, do)
 }

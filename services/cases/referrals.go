@@ -62,7 +62,7 @@ func (s *Service) GetReferral(ctx context.Context, req *casesv1.GetReferralReque
 func (s *Service) UpdateReferral(ctx context.Context, req *casesv1.UpdateReferralRequest) (*casesv1.Referral, error) {
 	in := req.GetReferral()
 	at := target{"referral", "referral.id", in.GetId(), "referral.etag", in.GetEtag()}
-	return correct(ctx, s, req, at, getReferral, func(ctx context.Context, tx *tenantdb.Tx, of lockedCase, was referralRow) (referralRow, error) {
+	do := func(ctx context.Context, tx *tenantdb.Tx, of lockedCase, was referralRow) (referralRow, error) {
 		merged := was.toProto()
 		if err := patch.Apply("referral", merged, in, req.GetUpdateMask()); err != nil {
 			return was, err
@@ -72,7 +72,8 @@ func (s *Service) UpdateReferral(ctx context.Context, req *casesv1.UpdateReferra
 			return was, err
 		}
 		return now.update(ctx, tx)
-	})
+	}
+	return correct(ctx, s, req, at, getReferral, do)
 }
 
 // changed is the referral with the client's fields of merged, checked. The day and the worker are checked together,
@@ -107,7 +108,7 @@ func (s *Service) RecordReferralOutcome(ctx context.Context, req *casesv1.Record
 		State: referralStateFromProto[req.GetState()], Outcome: req.GetOutcome(), OutcomeDate: &on, LinkedValueFen: req.GetLinkedValueFen(),
 	}
 	at := target{"referral", "id", req.GetId(), "etag", req.GetEtag()}
-	return correct(ctx, s, req, at, getReferral, func(ctx context.Context, tx *tenantdb.Tx, _ lockedCase, was referralRow) (referralRow, error) {
+	do := func(ctx context.Context, tx *tenantdb.Tx, _ lockedCase, was referralRow) (referralRow, error) {
 		first := was.ReferralDate
 		if was.OutcomeDate != nil {
 			first = *was.OutcomeDate
@@ -117,14 +118,16 @@ func (s *Service) RecordReferralOutcome(ctx context.Context, req *casesv1.Record
 			return was, err
 		}
 		return was.update(ctx, tx)
-	})
+	}
+	return correct(ctx, s, req, at, getReferral, do)
 }
 
 // VoidReferral takes a referral back, with its answer.
 func (s *Service) VoidReferral(ctx context.Context, req *casesv1.VoidReferralRequest) (*casesv1.Referral, error) {
 	at := target{"referral", "id", req.GetId(), "etag", req.GetEtag()}
-	return correct(ctx, s, req, at, getReferral, func(ctx context.Context, tx *tenantdb.Tx, _ lockedCase, was referralRow) (referralRow, error) {
+	do := func(ctx context.Context, tx *tenantdb.Tx, _ lockedCase, was referralRow) (referralRow, error) {
 		was.State, was.VoidReason = voidReferral, req.GetReason()
 		return was.update(ctx, tx)
-	})
+	}
+	return correct(ctx, s, req, at, getReferral, do)
 }

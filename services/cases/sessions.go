@@ -57,7 +57,7 @@ func (s *Service) GetCaseSession(ctx context.Context, req *casesv1.GetCaseSessio
 func (s *Service) UpdateCaseSession(ctx context.Context, req *casesv1.UpdateCaseSessionRequest) (*casesv1.CaseSession, error) {
 	in := req.GetSession()
 	at := target{"case session", "session.id", in.GetId(), "session.etag", in.GetEtag()}
-	return correct(ctx, s, req, at, getSession, func(ctx context.Context, tx *tenantdb.Tx, of lockedCase, was sessionRow) (sessionRow, error) {
+	do := func(ctx context.Context, tx *tenantdb.Tx, of lockedCase, was sessionRow) (sessionRow, error) {
 		merged := was.toProto()
 		if err := patch.Apply("session", merged, in, req.GetUpdateMask()); err != nil {
 			return was, err
@@ -74,7 +74,8 @@ func (s *Service) UpdateCaseSession(ctx context.Context, req *casesv1.UpdateCase
 			return row, err
 		}
 		return row, facts.Append(ctx, tx, row.facts(of.caseRow)...)
-	})
+	}
+	return correct(ctx, s, req, at, getSession, do)
 }
 
 // changed is the session with the client's fields of merged, checked. The day and the worker are checked together, where
@@ -100,14 +101,15 @@ func (s sessionRow) changed(ctx context.Context, tx *tenantdb.Tx, of lockedCase,
 // VoidCaseSession takes a session back, and takes it out of the figures. It keeps its number.
 func (s *Service) VoidCaseSession(ctx context.Context, req *casesv1.VoidCaseSessionRequest) (*casesv1.CaseSession, error) {
 	at := target{"case session", "id", req.GetId(), "etag", req.GetEtag()}
-	return correct(ctx, s, req, at, getSession, func(ctx context.Context, tx *tenantdb.Tx, _ lockedCase, was sessionRow) (sessionRow, error) {
+	do := func(ctx context.Context, tx *tenantdb.Tx, _ lockedCase, was sessionRow) (sessionRow, error) {
 		was.VoidReason = req.GetReason()
 		row, err := was.update(ctx, tx)
 		if err != nil {
 			return row, err
 		}
 		return row, facts.Reverse(ctx, tx, facts.SourceCaseSessions, row.ID)
-	})
+	}
+	return correct(ctx, s, req, at, getSession, do)
 }
 
 // ListCaseSessions lists the sessions of a case, ordered by id.
