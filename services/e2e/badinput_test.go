@@ -24,7 +24,10 @@ func TestNoRouteTakesBadInput(t *testing.T) {
 			sent += len(cases)
 			before := f.reader.read(t)
 			for _, c := range cases {
-				f.check(t, c)
+				kind := f.check(t, c)
+				if c.wire.method == b.method && c.wire.suffix == "" { // otherwise it is another route that answers
+					f.promises.keep(t, nameOf(b.rpc), c.name, kind)
+				}
 			}
 			if changed := f.reader.changed(t, before); len(changed) > 0 {
 				t.Errorf("bad requests changed %s", strings.Join(changed, "; "))
@@ -43,6 +46,7 @@ type badInput struct {
 	foreignToken string            // of the same in the other tenant
 	pages        map[string]string // a page token of one list, by the name of its RPC
 	methodsOf    map[string][]string
+	promises     promises
 }
 
 func newBadInput(t *testing.T) *badInput {
@@ -51,6 +55,7 @@ func newBadInput(t *testing.T) *badInput {
 	f := &badInput{
 		w: w, bindings: bindings(t), reader: readerOf(t, w.tenant, w.stranger), token: w.p.token(t, mighty, w.tenant),
 		foreignToken: w.p.token(t, mighty, w.stranger), pages: map[string]string{}, methodsOf: map[string][]string{},
+		promises: readPromises(t),
 	}
 	for _, b := range f.bindings {
 		path := templateParam.ReplaceAllString(b.template, "{}")
@@ -205,8 +210,8 @@ func takesETag(b binding) bool {
 	return b.method == http.MethodPatch && b.body.Fields().ByName(protoreflect.Name("etag")) != nil
 }
 
-// check sends the request and reads the answer as a client would.
-func (f *badInput) check(t *testing.T, c badCase) {
+// check sends the request, reads the answer as a client would, and returns the kind of the error.
+func (f *badInput) check(t *testing.T, c badCase) (kind string) {
 	t.Helper()
 	a := c.wire.send(t, f.w.p.rest)
 	p, err := a.problem()
@@ -218,6 +223,7 @@ func (f *badInput) check(t *testing.T, c badCase) {
 	case c.field != "" && !p.names(c.field):
 		t.Errorf("%s: the answer does not name %s: %s", c.name, c.field, a.body)
 	}
+	return p.kind()
 }
 
 // problemDocument is RFC 9457's, with the fields at fault.
@@ -225,6 +231,11 @@ type problemDocument struct {
 	Type, Title, Detail string
 	Status              int
 	Errors              []restclient.FieldProblem
+}
+
+// kind is the kind of the error, from the last segment of the problem's type.
+func (p problemDocument) kind() string {
+	return strings.ToUpper(strings.ReplaceAll(p.Type[strings.LastIndexByte(p.Type, '/')+1:], "-", "_"))
 }
 
 func (p problemDocument) names(field string) bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/ids"
 )
 
@@ -39,6 +41,34 @@ func TestAnIdempotencyKeyStandsForOneRequest(t *testing.T) {
 			if changed := f.reader.changed(t, before); len(changed) > 0 {
 				t.Errorf("requests with a key that was used changed %s", strings.Join(changed, "; "))
 			}
+		})
+	}
+}
+
+// TestATakenIDIsNamedAsInTheRequest creates a record twice under the id that the client supplies.
+func TestATakenIDIsNamedAsInTheRequest(t *testing.T) {
+	f := newBadInput(t)
+	for _, b := range f.bindings {
+		service, _, _ := strings.Cut(nameOf(b.rpc), ".")
+		if b.method != http.MethodPost || b.prefix == "" || b.body.Fields().ByName("id") == nil || slices.Contains(notYet, service) {
+			continue
+		}
+		if is(b.body.Fields().ByName("id"), annotations.FieldBehavior_OUTPUT_ONLY) {
+			continue
+		}
+		t.Run(nameOf(b.rpc), func(t *testing.T) {
+			first := f.good(t, b)
+			first.body["id"] = ids.New().String()
+			if a := first.send(t, f.w.p.rest); a.status != http.StatusOK {
+				t.Fatalf("is answered %d: %s", a.status, a.body)
+			}
+			again := f.good(t, b) // other values that must be unique
+			again.body["id"] = first.body["id"]
+			kind := f.check(t, badCase{"a taken id", again, http.StatusConflict, b.inRequest("id")})
+			if kind != string(apierr.AlreadyExists) {
+				t.Errorf("is answered %s", kind)
+			}
+			f.promises.keep(t, nameOf(b.rpc), "a taken id", kind)
 		})
 	}
 }
@@ -97,9 +127,11 @@ func TestExtremeInputIsAnswered(t *testing.T) {
 			g.extremes()
 			for _, c := range g.cases {
 				if a := c.wire.send(t, f.w.p.rest); a.status/100 != 2 {
-					if _, err := a.problem(); err != nil {
+					p, err := a.problem()
+					if err != nil {
 						t.Errorf("%s: %v", c.name, err)
 					}
+					f.promises.keep(t, nameOf(b.rpc), c.name, p.kind())
 				}
 			}
 			sent += len(g.cases)

@@ -20,7 +20,9 @@ func TestEveryRoleReachesWhatItShould(t *testing.T) {
 	table := readAuthorization(t)
 	w := newWorld(t)
 	w.employ(t, subjectOf, table.roles, table.stationRoles())
-	m := &matrix{w: w, table: table, reader: readerOf(t, w.tenant, w.stranger), callers: w.callersOf(t, table.roles)}
+	m := &matrix{
+		w: w, table: table, reader: readerOf(t, w.tenant, w.stranger), callers: w.callersOf(t, table.roles), promises: readPromises(t),
+	}
 
 	names := map[string]bool{}
 	for _, name := range rpcNames() {
@@ -196,6 +198,7 @@ type matrix struct {
 	reader  *contentReader
 	callers map[string]principal
 	cells   int
+	promises
 }
 
 // cell is one call of the matrix.
@@ -223,7 +226,7 @@ func (m *matrix) check(t *testing.T, rpc string) {
 	before := m.reader.read(t)
 	for _, c := range cells {
 		if c.want != allowed {
-			m.try(t, c)
+			m.try(t, rpc, c)
 		}
 	}
 	if changed := m.reader.changed(t, before); len(changed) > 0 {
@@ -232,7 +235,7 @@ func (m *matrix) check(t *testing.T, rpc string) {
 	done := false
 	for _, c := range cells {
 		if c.want == allowed {
-			done = m.try(t, c) == nil || done
+			done = m.try(t, rpc, c) == nil || done
 		}
 	}
 	if !done {
@@ -278,10 +281,13 @@ func (m *matrix) cellsOf(t *testing.T, rpc string, example sample, levels []leve
 }
 
 // try makes the call and compares its outcome.
-func (m *matrix) try(t *testing.T, c cell) error {
+func (m *matrix) try(t *testing.T, rpc string, c cell) error {
 	t.Helper()
 	reply := replyTo(t, c.request)
 	err := c.caller.call(t.Context(), c.request, reply)
+	if kind, _ := refusalOf(err); kind != "" {
+		m.keep(t, rpc, c.role+", "+string(c.at), kind)
+	}
 	if got := outcomeOf(c, reply, err); got != c.want {
 		t.Errorf("%s, %s: is %s, want %s (%v)", c.role, c.at, got, c.want, err)
 	}

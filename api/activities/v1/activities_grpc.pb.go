@@ -53,7 +53,7 @@ type ActivitiesServiceClient interface {
 	// Permission: activities:create.
 	CreateActivity(ctx context.Context, in *CreateActivityRequest, opts ...grpc.CallOption) (*Activity, error)
 	// Returns an activity.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: activities:get.
 	GetActivity(ctx context.Context, in *GetActivityRequest, opts ...grpc.CallOption) (*Activity, error)
 	// Lists what the data scope covers, ordered by id.
@@ -70,11 +70,11 @@ type ActivitiesServiceClient interface {
 	// Permission: activities:hold.
 	HoldActivity(ctx context.Context, in *HoldActivityRequest, opts ...grpc.CallOption) (*Activity, error)
 	// Cancels a planned activity.
-	// Errors: NOT_FOUND, CONFLICT (not planned), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not planned), ETAG_MISMATCH.
 	// Permission: activities:cancel.
 	CancelActivity(ctx context.Context, in *CancelActivityRequest, opts ...grpc.CallOption) (*Activity, error)
 	// Takes back a held activity that was recorded by mistake.
-	// Errors: NOT_FOUND, CONFLICT (not held), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not held), ETAG_MISMATCH.
 	// Permission: activities:void.
 	VoidActivity(ctx context.Context, in *VoidActivityRequest, opts ...grpc.CallOption) (*Activity, error)
 	// Creates a group. The id may be supplied by the client.
@@ -82,7 +82,7 @@ type ActivitiesServiceClient interface {
 	// Permission: groups:create.
 	CreateGroup(ctx context.Context, in *CreateGroupRequest, opts ...grpc.CallOption) (*Group, error)
 	// Returns a group.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: groups:get.
 	GetGroup(ctx context.Context, in *GetGroupRequest, opts ...grpc.CallOption) (*Group, error)
 	// Lists what the data scope covers, ordered by id.
@@ -327,7 +327,7 @@ type ActivitiesServiceServer interface {
 	// Permission: activities:create.
 	CreateActivity(context.Context, *CreateActivityRequest) (*Activity, error)
 	// Returns an activity.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: activities:get.
 	GetActivity(context.Context, *GetActivityRequest) (*Activity, error)
 	// Lists what the data scope covers, ordered by id.
@@ -344,11 +344,11 @@ type ActivitiesServiceServer interface {
 	// Permission: activities:hold.
 	HoldActivity(context.Context, *HoldActivityRequest) (*Activity, error)
 	// Cancels a planned activity.
-	// Errors: NOT_FOUND, CONFLICT (not planned), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not planned), ETAG_MISMATCH.
 	// Permission: activities:cancel.
 	CancelActivity(context.Context, *CancelActivityRequest) (*Activity, error)
 	// Takes back a held activity that was recorded by mistake.
-	// Errors: NOT_FOUND, CONFLICT (not held), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not held), ETAG_MISMATCH.
 	// Permission: activities:void.
 	VoidActivity(context.Context, *VoidActivityRequest) (*Activity, error)
 	// Creates a group. The id may be supplied by the client.
@@ -356,7 +356,7 @@ type ActivitiesServiceServer interface {
 	// Permission: groups:create.
 	CreateGroup(context.Context, *CreateGroupRequest) (*Group, error)
 	// Returns a group.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: groups:get.
 	GetGroup(context.Context, *GetGroupRequest) (*Group, error)
 	// Lists what the data scope covers, ordered by id.

@@ -59,7 +59,7 @@ type CasesServiceClient interface {
 	// Permission: cases:create.
 	OpenCase(ctx context.Context, in *OpenCaseRequest, opts ...grpc.CallOption) (*Case, error)
 	// Returns a case.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: cases:get.
 	GetCase(ctx context.Context, in *GetCaseRequest, opts ...grpc.CallOption) (*Case, error)
 	// Lists what the data scope covers, ordered by id.
@@ -89,7 +89,7 @@ type CasesServiceClient interface {
 	// Permission: cases:reopen.
 	ReopenCase(ctx context.Context, in *ReopenCaseRequest, opts ...grpc.CallOption) (*Case, error)
 	// Takes back a case that was opened by mistake, with its sessions' figures. A void case stays so and takes nothing more.
-	// Errors: NOT_FOUND, CONFLICT (already void), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void), ETAG_MISMATCH.
 	// Permission: cases:void.
 	VoidCase(ctx context.Context, in *VoidCaseRequest, opts ...grpc.CallOption) (*Case, error)
 	// Lists how the case moved through its stages, oldest first. The opening is not among them: it is the case's opened_date.
@@ -435,7 +435,7 @@ type CasesServiceServer interface {
 	// Permission: cases:create.
 	OpenCase(context.Context, *OpenCaseRequest) (*Case, error)
 	// Returns a case.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: cases:get.
 	GetCase(context.Context, *GetCaseRequest) (*Case, error)
 	// Lists what the data scope covers, ordered by id.
@@ -465,7 +465,7 @@ type CasesServiceServer interface {
 	// Permission: cases:reopen.
 	ReopenCase(context.Context, *ReopenCaseRequest) (*Case, error)
 	// Takes back a case that was opened by mistake, with its sessions' figures. A void case stays so and takes nothing more.
-	// Errors: NOT_FOUND, CONFLICT (already void), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void), ETAG_MISMATCH.
 	// Permission: cases:void.
 	VoidCase(context.Context, *VoidCaseRequest) (*Case, error)
 	// Lists how the case moved through its stages, oldest first. The opening is not among them: it is the case's opened_date.
