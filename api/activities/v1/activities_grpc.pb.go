@@ -112,7 +112,7 @@ type ActivitiesServiceClient interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: groupSessions:get.
 	GetGroupSession(ctx context.Context, in *GetGroupSessionRequest, opts ...grpc.CallOption) (*GroupSession, error)
-	// Lists them in the order of their ids.
+	// Lists them in the order of their ids, those that were taken back too.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: groupSessions:list.
 	ListGroupSessions(ctx context.Context, in *ListGroupSessionsRequest, opts ...grpc.CallOption) (*ListGroupSessionsResponse, error)
@@ -386,7 +386,7 @@ type ActivitiesServiceServer interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: groupSessions:get.
 	GetGroupSession(context.Context, *GetGroupSessionRequest) (*GroupSession, error)
-	// Lists them in the order of their ids.
+	// Lists them in the order of their ids, those that were taken back too.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: groupSessions:list.
 	ListGroupSessions(context.Context, *ListGroupSessionsRequest) (*ListGroupSessionsResponse, error)

@@ -105,7 +105,7 @@ type CasesServiceClient interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: caseSessions:get.
 	GetCaseSession(ctx context.Context, in *GetCaseSessionRequest, opts ...grpc.CallOption) (*CaseSession, error)
-	// Lists them in the order of their ids.
+	// Lists them in the order of their ids, those that were taken back too.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: caseSessions:list.
 	ListCaseSessions(ctx context.Context, in *ListCaseSessionsRequest, opts ...grpc.CallOption) (*ListCaseSessionsResponse, error)
@@ -126,7 +126,7 @@ type CasesServiceClient interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: referrals:get.
 	GetReferral(ctx context.Context, in *GetReferralRequest, opts ...grpc.CallOption) (*Referral, error)
-	// Lists them in the order of their ids.
+	// Lists them in the order of their ids, those that were taken back too.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: referrals:list.
 	ListReferrals(ctx context.Context, in *ListReferralsRequest, opts ...grpc.CallOption) (*ListReferralsResponse, error)
@@ -152,7 +152,7 @@ type CasesServiceClient interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: followUps:get.
 	GetFollowUp(ctx context.Context, in *GetFollowUpRequest, opts ...grpc.CallOption) (*FollowUp, error)
-	// Lists them in the order of their ids.
+	// Lists them in the order of their ids, those that were taken back too.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: followUps:list.
 	ListFollowUps(ctx context.Context, in *ListFollowUpsRequest, opts ...grpc.CallOption) (*ListFollowUpsResponse, error)
@@ -481,7 +481,7 @@ type CasesServiceServer interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: caseSessions:get.
 	GetCaseSession(context.Context, *GetCaseSessionRequest) (*CaseSession, error)
-	// Lists them in the order of their ids.
+	// Lists them in the order of their ids, those that were taken back too.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: caseSessions:list.
 	ListCaseSessions(context.Context, *ListCaseSessionsRequest) (*ListCaseSessionsResponse, error)
@@ -502,7 +502,7 @@ type CasesServiceServer interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: referrals:get.
 	GetReferral(context.Context, *GetReferralRequest) (*Referral, error)
-	// Lists them in the order of their ids.
+	// Lists them in the order of their ids, those that were taken back too.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: referrals:list.
 	ListReferrals(context.Context, *ListReferralsRequest) (*ListReferralsResponse, error)
@@ -528,7 +528,7 @@ type CasesServiceServer interface {
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: followUps:get.
 	GetFollowUp(context.Context, *GetFollowUpRequest) (*FollowUp, error)
-	// Lists them in the order of their ids.
+	// Lists them in the order of their ids, those that were taken back too.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: followUps:list.
 	ListFollowUps(context.Context, *ListFollowUpsRequest) (*ListFollowUpsResponse, error)
