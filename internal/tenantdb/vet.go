@@ -16,7 +16,7 @@ var verbs = map[string]bool{
 // PostgreSQL's own are some that run their argument as SQL (ts_rewrite, query_to_xml), which could change the role, and some
 // that leave what belongs to no schema (lo_create).
 var functions = map[string]bool{
-	"coalesce": true, "count": true, "gen_random_uuid": true, "generate_series": true, "hashtextextended": true, "max": true,
+	"coalesce": true, "count": true, "gen_random_uuid": true, "generate_series": true, "greatest": true, "hashtextextended": true, "max": true,
 	"min": true, "now": true, "nullif": true, "sum": true, "unnest": true,
 
 	"pg_advisory_xact_lock": true, "pg_try_advisory_xact_lock": true, "pg_notify": true, "pg_sleep": true,

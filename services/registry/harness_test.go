@@ -171,8 +171,13 @@ const township = "460107003" // 滨江街道
 
 func (e *env) station(code string) *registryv1.Station {
 	e.t.Helper()
+	return e.stationSince(code, "2021-05-01")
+}
+
+func (e *env) stationSince(code, day string) *registryv1.Station {
+	e.t.Helper()
 	return must[*registryv1.Station](e.t)(e.CreateStation(e.admin(), &registryv1.CreateStationRequest{Station: &registryv1.Station{
-		DivisionCode: code, DisplayName: "社工站", OpenedDate: "2021-05-01",
+		DivisionCode: code, DisplayName: "社工站", OpenedDate: day,
 	}}))
 }
 

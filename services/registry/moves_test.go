@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 
@@ -37,7 +38,7 @@ func TestASuccessorTakesOverTheCommunitiesOfAStationThatCloses(t *testing.T) {
 	e := newEnv(t)
 	old := e.place(township)
 	e.close(old, "2021-09-30")
-	successor := e.station(township)
+	successor := e.stationSince(township, "2021-10-01")
 	moved := must[*registryv1.Community](t)(e.UpdateCommunity(e.admin(), toStation(old.community, successor)))
 	if moved.GetStationId() != successor.GetId() || moved.GetDivisionCode() != old.community.GetDivisionCode() {
 		t.Errorf("moved to %v", moved)
@@ -65,7 +66,7 @@ func TestACommunityGoesToAStationThatCanServeIt(t *testing.T) {
 	refused(t, "no such station", err, codes.InvalidArgument, "community.stationId")
 
 	e.close(p, "2021-09-30")
-	successor := e.station(township)
+	successor := e.stationSince(township, "2021-10-01")
 	_, err = e.UpdateCommunity(e.at(p.station.GetId()), toStation(p.community, successor))
 	refused(t, "a scope of single stations", err, codes.PermissionDenied, "")
 	must[*registryv1.Community](t)(e.UpdateCommunity(e.admin(), toStation(p.community, successor)))
@@ -106,23 +107,27 @@ func TestTheStaysBeforeAMoveAreKept(t *testing.T) {
 	}
 }
 
-// TestMovesOfEveryKindAtOnceNeitherDeadlockNorTear moves communities, households and residents at once, back and forth. None
-// is refused, and in the end every household is with the station of its community and every resident with that of the household.
+// TestMovesOfEveryKindAtOnceNeitherDeadlockNorTear moves communities to the successor of their station while households and
+// residents move between them, back and forth. None is refused, and in the end every household is with the station of its
+// community and every resident with that of the household.
 func TestMovesOfEveryKindAtOnceNeitherDeadlockNorTear(t *testing.T) {
 	e := newEnv(t)
+	const rounds = 100
 	old, other := e.place(township), e.place("460107001")
+	communities := []*registryv1.Community{old.community, other.community}
+	homes := []*registryv1.Household{old.household, other.household}
+	people := []*registryv1.Resident{old.resident, other.resident}
+	for n := range rounds {
+		communities = append(communities, e.community(old.station, fmt.Sprintf("%03d", 100+n)))
+		if n%50 == 0 {
+			homes = append(homes, e.household(communities[len(communities)-1]))
+			people = append(people, e.resident(homes[len(homes)-1]))
+		}
+	}
 	e.close(old, "2021-09-30")
-	successors := []*registryv1.Station{e.station(township)}
-	must[*registryv1.Station](t)(e.UpdateStation(e.admin(), &registryv1.UpdateStationRequest{
-		Station: &registryv1.Station{Id: successors[0].GetId(), ClosedDate: "2999-12-31"},
-	}))
-	successors = append(successors, e.station(township))
+	successor := e.stationSince(township, "2021-10-01")
 	before := e.count(deadlocks)
 
-	communities := []*registryv1.Community{old.community, e.community(successors[0], "002"), other.community}
-	homes := []*registryv1.Household{old.household, e.household(communities[1]), other.household}
-	people := []*registryv1.Resident{old.resident, e.resident(homes[1]), other.resident}
-	const rounds = 100
 	var racing sync.WaitGroup
 	race := func(step func(i int) error) {
 		racing.Go(func() {
@@ -133,15 +138,15 @@ func TestMovesOfEveryKindAtOnceNeitherDeadlockNorTear(t *testing.T) {
 			}
 		})
 	}
-	for n := range communities {
-		if n < len(successors) {
-			race(func(i int) error {
-				_, err := e.UpdateCommunity(e.admin(), toStation(communities[n], successors[(i+n)%len(successors)]))
-				return err
-			})
-		}
+	for _, c := range [][]*registryv1.Community{communities[2:], {communities[0]}} {
 		race(func(i int) error {
-			_, err := e.UpdateHousehold(e.admin(), toCommunity(homes[n], communities[(i+n)%len(communities)]))
+			_, err := e.UpdateCommunity(e.admin(), toStation(c[i%len(c)], successor))
+			return err
+		})
+	}
+	for n := range homes {
+		race(func(i int) error {
+			_, err := e.UpdateHousehold(e.admin(), toCommunity(homes[n], communities[(7*i+n)%len(communities)]))
 			return err
 		})
 		race(func(i int) error {

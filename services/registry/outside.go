@@ -49,7 +49,8 @@ var (
 			WHERE station_id = $1 AND state = 'PLANNED' AND planned_date > $2
 		UNION ALL SELECT 'planned activities', count(*) FROM {tenant}.activities
 			WHERE station_id = $1 AND state = 'PLANNED' AND planned_date > $2
-		UNION ALL SELECT 'groups', count(*) FROM {tenant}.groups WHERE station_id = $1 AND (ended_date IS NULL OR ended_date > $2)`)
+		UNION ALL SELECT 'groups', count(*) FROM {tenant}.groups
+			WHERE station_id = $1 AND stage <> 'VOID' AND (ended_date IS NULL OR ended_date > $2)`)
 
 	ofStationBefore = tenantdb.SQL(`
 		SELECT 'workers', count(*) FROM {tenant}.staff WHERE station_id = $1 AND start_date < $2
