@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -16,9 +17,10 @@ import (
 )
 
 // startDemo starts the demo with the data folder and the REST address and returns it in the middle of the import.
-func startDemo(t *testing.T, folder, rest string) *program {
+func startDemo(t *testing.T, folder, rest string, args ...string) *program {
 	t.Helper()
-	p := start(t, []string{"CIRCLE15_DATA=" + folder, "CIRCLE15_GRPC=127.0.0.1:0", "CIRCLE15_ADMIN="}, "demo", "--http", rest)
+	env := []string{"CIRCLE15_DATA=" + folder, "CIRCLE15_GRPC=127.0.0.1:0", "CIRCLE15_ADMIN="}
+	p := start(t, env, append([]string{"demo", "--http", rest}, args...)...)
 	for _, step := range []string{"Starting PostgreSQL in ", "Importing ", "volunteers "} {
 		p.await(&p.stdout, step)
 	}
@@ -48,8 +50,16 @@ func TestTheDemoStopsInTheMiddleOfItsImport(t *testing.T) {
 		}
 	})
 
-	t.Run("at a signal, without an error", func(t *testing.T) {
-		p := startDemo(t, folder, rest)
+	t.Run("at a signal, without an error, also when it began anew", func(t *testing.T) {
+		mark := filepath.Join(folder, "circle15.json")
+		before, err := os.ReadFile(mark)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := startDemo(t, folder, rest, "--reset")
+		if after, err := os.ReadFile(mark); err != nil || bytes.Equal(before, after) {
+			t.Errorf("after --reset the folder is the old one, or none: %v", err)
+		}
 		p.signal(syscall.SIGTERM)
 		if code := p.end(); code != 0 || p.stderr.String() != "" {
 			t.Errorf("it ended with %d and said %s", code, p.stderr.String())
