@@ -47,8 +47,9 @@ type caseRow struct {
 var (
 	findHouseholds = tenantdb.SQL(`SELECT id, station_id FROM {tenant}.households
 		WHERE id = ANY($1) AND ($2::uuid[] IS NULL OR station_id = ANY($2))`)
+	// The lock keeps the worker's service from being ended under the visits; taken in the order of the ids.
 	findWorkers = tenantdb.SQL(`SELECT id, station_id, start_date, end_date FROM {tenant}.staff
-		WHERE id = ANY($1) AND ($2::uuid[] IS NULL OR station_id = ANY($2))`)
+		WHERE id = ANY($1) AND ($2::uuid[] IS NULL OR station_id = ANY($2)) ORDER BY id FOR KEY SHARE`)
 	// Residents are in scope with their household, which is told with them and compared.
 	findResidents = tenantdb.SQL(`SELECT id, household_id FROM {tenant}.residents WHERE id = ANY($1)`)
 	findCases     = tenantdb.SQL(`SELECT c.id, c.household_id, c.resident_id, r.household_id, c.stage = 'VOID'
