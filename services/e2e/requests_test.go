@@ -250,15 +250,15 @@ var samples = map[string]sample{
 		},
 		func(s *place) string { return s.closedCase }),
 	"cases.GetFollowUp": about(func(s *place) *casesv1.GetFollowUpRequest {
-		return &casesv1.GetFollowUpRequest{CaseId: s.closedCase, Id: s.followUp}
+		return &casesv1.GetFollowUpRequest{CaseId: s.evaluatedCase, Id: s.followUp}
 	}),
 	"cases.UpdateFollowUp": about(func(s *place) *casesv1.UpdateFollowUpRequest {
 		return &casesv1.UpdateFollowUpRequest{
-			CaseId: s.closedCase, FollowUp: &casesv1.FollowUp{Id: s.followUp, Finding: s.fresh("安好")}, UpdateMask: mask("finding"),
+			CaseId: s.evaluatedCase, FollowUp: &casesv1.FollowUp{Id: s.followUp, Finding: s.fresh("安好")}, UpdateMask: mask("finding"),
 		}
 	}),
 	"cases.VoidFollowUp": about(func(s *place) *casesv1.VoidFollowUpRequest {
-		return &casesv1.VoidFollowUpRequest{CaseId: s.closedCase, Id: s.voidedFollowUp, Reason: "误"}
+		return &casesv1.VoidFollowUpRequest{CaseId: s.evaluatedCase, Id: s.voidedFollowUp, Reason: "误"}
 	}),
 
 	"visits.PlanVisit": about(func(s *place) *visitsv1.PlanVisitRequest {
@@ -390,7 +390,7 @@ var mine = map[string]func(t *testing.T, s *place, c caller){
 		s.voidedReferral = s.sendAs(t, c, &casesv1.CreateReferralRequest{CaseId: s.intakeCase, Referral: s.newReferral()})
 	},
 	"cases.VoidFollowUp": func(t *testing.T, s *place, c caller) {
-		s.voidedFollowUp = s.sendAs(t, c, &casesv1.CreateFollowUpRequest{CaseId: s.closedCase, FollowUp: s.newFollowUp()})
+		s.voidedFollowUp = s.sendAs(t, c, &casesv1.CreateFollowUpRequest{CaseId: s.evaluatedCase, FollowUp: s.newFollowUp()})
 	},
 	"activities.VoidGroup": func(t *testing.T, s *place, c caller) { s.voidedGroup = s.sendAs(t, c, s.newGroup()) },
 	"activities.VoidGroupSession": func(t *testing.T, s *place, c caller) {

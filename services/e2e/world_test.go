@@ -169,7 +169,8 @@ func (s *place) work(t *testing.T) {
 	s.caseSession, s.voidedCaseSession = s.make(t, session), s.make(t, session)
 	referral := &casesv1.CreateReferralRequest{CaseId: s.intakeCase, Referral: s.newReferral()}
 	s.referral, s.voidedReferral = s.make(t, referral), s.make(t, referral)
-	followUp := &casesv1.CreateFollowUpRequest{CaseId: s.closedCase, FollowUp: s.newFollowUp()}
+	s.make(t, &casesv1.CreateFollowUpRequest{CaseId: s.closedCase, FollowUp: s.newFollowUp()})
+	followUp := &casesv1.CreateFollowUpRequest{CaseId: s.evaluatedCase, FollowUp: s.newFollowUp()}
 	s.followUp, s.voidedFollowUp = s.make(t, followUp), s.make(t, followUp)
 
 	plan := &visitsv1.PlanVisitRequest{Visit: s.plannedVisitOf()}

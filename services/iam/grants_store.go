@@ -12,6 +12,7 @@ import (
 	iamv1 "circle15.dev/api/iam/v1"
 	"circle15.dev/internal/apierr"
 	"circle15.dev/internal/tenantdb"
+	"circle15.dev/services/internal/taken"
 )
 
 // grantRow is a grant as read; the columns are those of grantColumns, by position.
@@ -94,9 +95,12 @@ func activeRolesAmong(ctx context.Context, q tenantdb.Querier, subject string, r
 // insertGrant stores a grant, in the place of an expired one of the same role and station.
 func insertGrant(ctx context.Context, tx *tenantdb.Tx, g grantRow) (grantRow, error) {
 	tx.Queue(dropExpiredLike, g.Subject, g.Role, g.Station)
-	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[grantRow], insertGrantRow,
+	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[grantRow], insertGrantRow,
 		g.ID, g.Subject, g.Role, g.Station, g.Expires, g.CreatedBy)
+	return row, grantTaken.Named(err)
 }
+
+var grantTaken = taken.Fields{"role_grants_pkey": {Name: "roleGrant.id", Description: taken.ID}}
 
 // deleteGrant deletes a grant; NotFound without.
 func deleteGrant(ctx context.Context, tx *tenantdb.Tx, id uuid.UUID) error {

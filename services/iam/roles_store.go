@@ -13,6 +13,7 @@ import (
 	"circle15.dev/internal/authz"
 	"circle15.dev/internal/etag"
 	"circle15.dev/internal/tenantdb"
+	"circle15.dev/services/internal/taken"
 )
 
 // roleRow is a role as read; the columns are those of roleColumnList, by position.
@@ -74,14 +75,12 @@ func countOwnRoles(ctx context.Context, tx *tenantdb.Tx) (int64, error) {
 	return tenantdb.One(ctx, tx, pgx.RowTo[int64], ownRoles)
 }
 
+var roleTaken = taken.Fields{"roles_pkey": {Name: "role.name", Description: "is the name of another role"}}
+
 func insertRole(ctx context.Context, tx *tenantdb.Tx, r roleRow) error {
 	_, err := tx.Exec(ctx, insertRoleRow, r.Name, r.TitleZh, r.TitleEn)
-	if apierr.KindOf(err) == apierr.AlreadyExists { // the name is all that is unique of a role
-		const taken = "is the name of another role"
-		return apierr.New(apierr.AlreadyExists, "role.name: %s", taken).With("role.name", taken).Cause(err)
-	}
 	if err != nil {
-		return err
+		return roleTaken.Named(err)
 	}
 	tx.Queue(insertRules, r.Name, r.Resources, r.Actions, r.Levels)
 	return nil

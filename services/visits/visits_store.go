@@ -17,6 +17,7 @@ import (
 	"circle15.dev/internal/ids"
 	"circle15.dev/internal/tenantdb"
 	"circle15.dev/services/internal/enums"
+	"circle15.dev/services/internal/taken"
 )
 
 // visitRow is a visit as read; the columns are those of visitColumns, by position.
@@ -93,10 +94,13 @@ func selectVisits(ctx context.Context, q tenantdb.Querier, f visitFilter, after 
 }
 
 func insert(ctx context.Context, tx *tenantdb.Tx, v visitRow, by string) (visitRow, error) {
-	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[visitRow], insertVisit, v.ID, v.StationID, v.HouseholdID, v.StaffID,
+	row, err := tenantdb.One(ctx, tx, pgx.RowToStructByPos[visitRow], insertVisit, v.ID, v.StationID, v.HouseholdID, v.StaffID,
 		string(v.Kind), v.Domain, v.Purpose, v.PlannedDate, v.VisitDate, v.DurationMinutes, v.PersonsServed, v.ResidentIDs, v.Findings,
 		v.CaseID, v.FollowUpOf, string(v.State), by)
+	return row, visitTaken.Named(err)
 }
+
+var visitTaken = taken.Fields{"visits_pkey": {Name: "visit.id", Description: taken.ID}}
 
 func update(ctx context.Context, tx *tenantdb.Tx, v visitRow) (visitRow, error) {
 	return tenantdb.One(ctx, tx, pgx.RowToStructByPos[visitRow], updateVisit, v.ID, v.StaffID, string(v.Kind), v.Domain, v.Purpose,

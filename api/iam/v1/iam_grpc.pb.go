@@ -42,7 +42,7 @@ const (
 // IamService keeps roles and grants. A change counts on every replica within one second.
 type IamServiceClient interface {
 	// Says who the caller is, which roles it holds and what they permit.
-	// Errors: none of its own.
+	// Errors: INVALID_ARGUMENT.
 	// Permission: me:get, which every principal of the tenant has.
 	WhoAmI(ctx context.Context, in *WhoAmIRequest, opts ...grpc.CallOption) (*Me, error)
 	// Lists the standard roles and the tenant's own, with their rules, ordered by name.
@@ -50,7 +50,7 @@ type IamServiceClient interface {
 	// Permission: roles:list.
 	ListRoles(ctx context.Context, in *ListRolesRequest, opts ...grpc.CallOption) (*ListRolesResponse, error)
 	// Returns a role with its rules.
-	// Errors: NOT_FOUND.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: roles:get.
 	GetRole(ctx context.Context, in *GetRoleRequest, opts ...grpc.CallOption) (*Role, error)
 	// Creates a role of the tenant's own.
@@ -65,7 +65,7 @@ type IamServiceClient interface {
 	// Permission: roles:update.
 	UpdateRole(ctx context.Context, in *UpdateRoleRequest, opts ...grpc.CallOption) (*Role, error)
 	// Deletes a role of the tenant's own that nobody holds.
-	// Errors: NOT_FOUND, ETAG_MISMATCH, CONFLICT (a standard role, or one with grants).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, ETAG_MISMATCH, CONFLICT (a standard role, or one with grants).
 	// Permission: roles:delete.
 	DeleteRole(ctx context.Context, in *DeleteRoleRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 	// Lists grants, also expired ones, ordered by id.
@@ -73,7 +73,7 @@ type IamServiceClient interface {
 	// Permission: roleGrants:list.
 	ListRoleGrants(ctx context.Context, in *ListRoleGrantsRequest, opts ...grpc.CallOption) (*ListRoleGrantsResponse, error)
 	// Returns a grant.
-	// Errors: NOT_FOUND.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: roleGrants:get.
 	GetRoleGrant(ctx context.Context, in *GetRoleGrantRequest, opts ...grpc.CallOption) (*RoleGrant, error)
 	// Gives a subject a role. The id may be supplied by the client.
@@ -83,7 +83,7 @@ type IamServiceClient interface {
 	// Permission: roleGrants:create.
 	CreateRoleGrant(ctx context.Context, in *CreateRoleGrantRequest, opts ...grpc.CallOption) (*RoleGrant, error)
 	// Takes a grant back. One that the province gives with the tenant is taken back in the Tenant object.
-	// Errors: NOT_FOUND, CONFLICT (given by the province).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (given by the province).
 	// Permission: roleGrants:delete.
 	DeleteRoleGrant(ctx context.Context, in *DeleteRoleGrantRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 	// Lists who did what, newest first.
@@ -217,7 +217,7 @@ func (c *iamServiceClient) ListAuditEvents(ctx context.Context, in *ListAuditEve
 // IamService keeps roles and grants. A change counts on every replica within one second.
 type IamServiceServer interface {
 	// Says who the caller is, which roles it holds and what they permit.
-	// Errors: none of its own.
+	// Errors: INVALID_ARGUMENT.
 	// Permission: me:get, which every principal of the tenant has.
 	WhoAmI(context.Context, *WhoAmIRequest) (*Me, error)
 	// Lists the standard roles and the tenant's own, with their rules, ordered by name.
@@ -225,7 +225,7 @@ type IamServiceServer interface {
 	// Permission: roles:list.
 	ListRoles(context.Context, *ListRolesRequest) (*ListRolesResponse, error)
 	// Returns a role with its rules.
-	// Errors: NOT_FOUND.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: roles:get.
 	GetRole(context.Context, *GetRoleRequest) (*Role, error)
 	// Creates a role of the tenant's own.
@@ -240,7 +240,7 @@ type IamServiceServer interface {
 	// Permission: roles:update.
 	UpdateRole(context.Context, *UpdateRoleRequest) (*Role, error)
 	// Deletes a role of the tenant's own that nobody holds.
-	// Errors: NOT_FOUND, ETAG_MISMATCH, CONFLICT (a standard role, or one with grants).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, ETAG_MISMATCH, CONFLICT (a standard role, or one with grants).
 	// Permission: roles:delete.
 	DeleteRole(context.Context, *DeleteRoleRequest) (*emptypb.Empty, error)
 	// Lists grants, also expired ones, ordered by id.
@@ -248,7 +248,7 @@ type IamServiceServer interface {
 	// Permission: roleGrants:list.
 	ListRoleGrants(context.Context, *ListRoleGrantsRequest) (*ListRoleGrantsResponse, error)
 	// Returns a grant.
-	// Errors: NOT_FOUND.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND.
 	// Permission: roleGrants:get.
 	GetRoleGrant(context.Context, *GetRoleGrantRequest) (*RoleGrant, error)
 	// Gives a subject a role. The id may be supplied by the client.
@@ -258,7 +258,7 @@ type IamServiceServer interface {
 	// Permission: roleGrants:create.
 	CreateRoleGrant(context.Context, *CreateRoleGrantRequest) (*RoleGrant, error)
 	// Takes a grant back. One that the province gives with the tenant is taken back in the Tenant object.
-	// Errors: NOT_FOUND, CONFLICT (given by the province).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (given by the province).
 	// Permission: roleGrants:delete.
 	DeleteRoleGrant(context.Context, *DeleteRoleGrantRequest) (*emptypb.Empty, error)
 	// Lists who did what, newest first.

@@ -79,7 +79,7 @@ type RegistryServiceClient interface {
 	// Permission: stations:create.
 	CreateStation(ctx context.Context, in *CreateStationRequest, opts ...grpc.CallOption) (*Station, error)
 	// Returns a station.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: stations:get.
 	GetStation(ctx context.Context, in *GetStationRequest, opts ...grpc.CallOption) (*Station, error)
 	// Lists what the data scope covers, ordered by id.
@@ -100,7 +100,7 @@ type RegistryServiceClient interface {
 	// Permission: staff:create.
 	CreateStaff(ctx context.Context, in *CreateStaffRequest, opts ...grpc.CallOption) (*Staff, error)
 	// Returns a worker.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: staff:get.
 	GetStaff(ctx context.Context, in *GetStaffRequest, opts ...grpc.CallOption) (*Staff, error)
 	// Lists what the data scope covers, ordered by id.
@@ -117,7 +117,7 @@ type RegistryServiceClient interface {
 	// Permission: communities:create.
 	CreateCommunity(ctx context.Context, in *CreateCommunityRequest, opts ...grpc.CallOption) (*Community, error)
 	// Returns a community.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: communities:get.
 	GetCommunity(ctx context.Context, in *GetCommunityRequest, opts ...grpc.CallOption) (*Community, error)
 	// Lists what the data scope covers, ordered by id.
@@ -136,7 +136,7 @@ type RegistryServiceClient interface {
 	// Permission: households:create.
 	CreateHousehold(ctx context.Context, in *CreateHouseholdRequest, opts ...grpc.CallOption) (*Household, error)
 	// Returns a household.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: households:get.
 	GetHousehold(ctx context.Context, in *GetHouseholdRequest, opts ...grpc.CallOption) (*Household, error)
 	// Lists what the data scope covers, ordered by id.
@@ -154,7 +154,7 @@ type RegistryServiceClient interface {
 	// Permission: residents:create.
 	CreateResident(ctx context.Context, in *CreateResidentRequest, opts ...grpc.CallOption) (*Resident, error)
 	// Returns a resident.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: residents:get.
 	GetResident(ctx context.Context, in *GetResidentRequest, opts ...grpc.CallOption) (*Resident, error)
 	// Lists what the data scope covers, ordered by id.
@@ -173,7 +173,7 @@ type RegistryServiceClient interface {
 	// Permission: needs:create.
 	CreateNeed(ctx context.Context, in *CreateNeedRequest, opts ...grpc.CallOption) (*Need, error)
 	// Returns a need.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: needs:get.
 	GetNeed(ctx context.Context, in *GetNeedRequest, opts ...grpc.CallOption) (*Need, error)
 	// Lists what the data scope covers, ordered by id.
@@ -189,11 +189,11 @@ type RegistryServiceClient interface {
 	// Permission: needs:meet.
 	MeetNeed(ctx context.Context, in *MeetNeedRequest, opts ...grpc.CallOption) (*Need, error)
 	// Opens a met need again; the figure is corrected by a reversal.
-	// Errors: NOT_FOUND, CONFLICT (not met), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not met), ETAG_MISMATCH.
 	// Permission: needs:reopen.
 	ReopenNeed(ctx context.Context, in *ReopenNeedRequest, opts ...grpc.CallOption) (*Need, error)
 	// Takes a need back that was recorded by mistake.
-	// Errors: NOT_FOUND, CONFLICT (already void), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void), ETAG_MISMATCH.
 	// Permission: needs:void.
 	VoidNeed(ctx context.Context, in *VoidNeedRequest, opts ...grpc.CallOption) (*Need, error)
 	// Creates a service file. The id may be supplied by the client.
@@ -201,7 +201,7 @@ type RegistryServiceClient interface {
 	// Permission: serviceFiles:create.
 	CreateServiceFile(ctx context.Context, in *CreateServiceFileRequest, opts ...grpc.CallOption) (*ServiceFile, error)
 	// Returns a service file.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: serviceFiles:get.
 	GetServiceFile(ctx context.Context, in *GetServiceFileRequest, opts ...grpc.CallOption) (*ServiceFile, error)
 	// Lists what the data scope covers, ordered by id.
@@ -214,7 +214,7 @@ type RegistryServiceClient interface {
 	// Permission: serviceFiles:update.
 	UpdateServiceFile(ctx context.Context, in *UpdateServiceFileRequest, opts ...grpc.CallOption) (*ServiceFile, error)
 	// Takes a service file back that was built by mistake.
-	// Errors: NOT_FOUND, CONFLICT (already void), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void), ETAG_MISMATCH.
 	// Permission: serviceFiles:void.
 	VoidServiceFile(ctx context.Context, in *VoidServiceFileRequest, opts ...grpc.CallOption) (*ServiceFile, error)
 	// Creates a volunteer team. The id may be supplied by the client.
@@ -222,7 +222,7 @@ type RegistryServiceClient interface {
 	// Permission: volunteerTeams:create.
 	CreateVolunteerTeam(ctx context.Context, in *CreateVolunteerTeamRequest, opts ...grpc.CallOption) (*VolunteerTeam, error)
 	// Returns a volunteer team.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: volunteerTeams:get.
 	GetVolunteerTeam(ctx context.Context, in *GetVolunteerTeamRequest, opts ...grpc.CallOption) (*VolunteerTeam, error)
 	// Lists what the data scope covers, ordered by id.
@@ -245,7 +245,7 @@ type RegistryServiceClient interface {
 	// Permission: volunteers:create.
 	CreateVolunteer(ctx context.Context, in *CreateVolunteerRequest, opts ...grpc.CallOption) (*Volunteer, error)
 	// Returns a volunteer.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: volunteers:get.
 	GetVolunteer(ctx context.Context, in *GetVolunteerRequest, opts ...grpc.CallOption) (*Volunteer, error)
 	// Lists what the data scope covers, ordered by id.
@@ -263,7 +263,7 @@ type RegistryServiceClient interface {
 	// Permission: volunteers:void.
 	VoidVolunteer(ctx context.Context, in *VoidVolunteerRequest, opts ...grpc.CallOption) (*Volunteer, error)
 	// Returns the codes that the tenant uses, with Chinese and English labels.
-	// Errors: none of its own.
+	// Errors: INVALID_ARGUMENT.
 	// Permission: standards:get.
 	GetStandards(ctx context.Context, in *GetStandardsRequest, opts ...grpc.CallOption) (*Standards, error)
 }
@@ -718,7 +718,7 @@ type RegistryServiceServer interface {
 	// Permission: stations:create.
 	CreateStation(context.Context, *CreateStationRequest) (*Station, error)
 	// Returns a station.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: stations:get.
 	GetStation(context.Context, *GetStationRequest) (*Station, error)
 	// Lists what the data scope covers, ordered by id.
@@ -739,7 +739,7 @@ type RegistryServiceServer interface {
 	// Permission: staff:create.
 	CreateStaff(context.Context, *CreateStaffRequest) (*Staff, error)
 	// Returns a worker.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: staff:get.
 	GetStaff(context.Context, *GetStaffRequest) (*Staff, error)
 	// Lists what the data scope covers, ordered by id.
@@ -756,7 +756,7 @@ type RegistryServiceServer interface {
 	// Permission: communities:create.
 	CreateCommunity(context.Context, *CreateCommunityRequest) (*Community, error)
 	// Returns a community.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: communities:get.
 	GetCommunity(context.Context, *GetCommunityRequest) (*Community, error)
 	// Lists what the data scope covers, ordered by id.
@@ -775,7 +775,7 @@ type RegistryServiceServer interface {
 	// Permission: households:create.
 	CreateHousehold(context.Context, *CreateHouseholdRequest) (*Household, error)
 	// Returns a household.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: households:get.
 	GetHousehold(context.Context, *GetHouseholdRequest) (*Household, error)
 	// Lists what the data scope covers, ordered by id.
@@ -793,7 +793,7 @@ type RegistryServiceServer interface {
 	// Permission: residents:create.
 	CreateResident(context.Context, *CreateResidentRequest) (*Resident, error)
 	// Returns a resident.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: residents:get.
 	GetResident(context.Context, *GetResidentRequest) (*Resident, error)
 	// Lists what the data scope covers, ordered by id.
@@ -812,7 +812,7 @@ type RegistryServiceServer interface {
 	// Permission: needs:create.
 	CreateNeed(context.Context, *CreateNeedRequest) (*Need, error)
 	// Returns a need.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: needs:get.
 	GetNeed(context.Context, *GetNeedRequest) (*Need, error)
 	// Lists what the data scope covers, ordered by id.
@@ -828,11 +828,11 @@ type RegistryServiceServer interface {
 	// Permission: needs:meet.
 	MeetNeed(context.Context, *MeetNeedRequest) (*Need, error)
 	// Opens a met need again; the figure is corrected by a reversal.
-	// Errors: NOT_FOUND, CONFLICT (not met), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not met), ETAG_MISMATCH.
 	// Permission: needs:reopen.
 	ReopenNeed(context.Context, *ReopenNeedRequest) (*Need, error)
 	// Takes a need back that was recorded by mistake.
-	// Errors: NOT_FOUND, CONFLICT (already void), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void), ETAG_MISMATCH.
 	// Permission: needs:void.
 	VoidNeed(context.Context, *VoidNeedRequest) (*Need, error)
 	// Creates a service file. The id may be supplied by the client.
@@ -840,7 +840,7 @@ type RegistryServiceServer interface {
 	// Permission: serviceFiles:create.
 	CreateServiceFile(context.Context, *CreateServiceFileRequest) (*ServiceFile, error)
 	// Returns a service file.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: serviceFiles:get.
 	GetServiceFile(context.Context, *GetServiceFileRequest) (*ServiceFile, error)
 	// Lists what the data scope covers, ordered by id.
@@ -853,7 +853,7 @@ type RegistryServiceServer interface {
 	// Permission: serviceFiles:update.
 	UpdateServiceFile(context.Context, *UpdateServiceFileRequest) (*ServiceFile, error)
 	// Takes a service file back that was built by mistake.
-	// Errors: NOT_FOUND, CONFLICT (already void), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (already void), ETAG_MISMATCH.
 	// Permission: serviceFiles:void.
 	VoidServiceFile(context.Context, *VoidServiceFileRequest) (*ServiceFile, error)
 	// Creates a volunteer team. The id may be supplied by the client.
@@ -861,7 +861,7 @@ type RegistryServiceServer interface {
 	// Permission: volunteerTeams:create.
 	CreateVolunteerTeam(context.Context, *CreateVolunteerTeamRequest) (*VolunteerTeam, error)
 	// Returns a volunteer team.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: volunteerTeams:get.
 	GetVolunteerTeam(context.Context, *GetVolunteerTeamRequest) (*VolunteerTeam, error)
 	// Lists what the data scope covers, ordered by id.
@@ -884,7 +884,7 @@ type RegistryServiceServer interface {
 	// Permission: volunteers:create.
 	CreateVolunteer(context.Context, *CreateVolunteerRequest) (*Volunteer, error)
 	// Returns a volunteer.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: volunteers:get.
 	GetVolunteer(context.Context, *GetVolunteerRequest) (*Volunteer, error)
 	// Lists what the data scope covers, ordered by id.
@@ -902,7 +902,7 @@ type RegistryServiceServer interface {
 	// Permission: volunteers:void.
 	VoidVolunteer(context.Context, *VoidVolunteerRequest) (*Volunteer, error)
 	// Returns the codes that the tenant uses, with Chinese and English labels.
-	// Errors: none of its own.
+	// Errors: INVALID_ARGUMENT.
 	// Permission: standards:get.
 	GetStandards(context.Context, *GetStandardsRequest) (*Standards, error)
 	mustEmbedUnimplementedRegistryServiceServer()

@@ -50,7 +50,7 @@ type VisitsServiceClient interface {
 	// Permission: visits:record.
 	RecordVisit(ctx context.Context, in *RecordVisitRequest, opts ...grpc.CallOption) (*Visit, error)
 	// Returns a visit.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: visits:get.
 	GetVisit(ctx context.Context, in *GetVisitRequest, opts ...grpc.CallOption) (*Visit, error)
 	// Lists what the data scope covers, ordered by id.
@@ -67,11 +67,12 @@ type VisitsServiceClient interface {
 	// Permission: visits:complete.
 	CompleteVisit(ctx context.Context, in *CompleteVisitRequest, opts ...grpc.CallOption) (*Visit, error)
 	// Cancels a planned visit.
-	// Errors: NOT_FOUND, CONFLICT (not planned), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not planned), ETAG_MISMATCH.
 	// Permission: visits:cancel.
 	CancelVisit(ctx context.Context, in *CancelVisitRequest, opts ...grpc.CallOption) (*Visit, error)
 	// Takes back a completed visit that was recorded by mistake.
-	// Errors: NOT_FOUND, CONFLICT (not completed, or followed up by visits that are neither cancelled nor void), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not completed, or followed up by visits that are neither cancelled nor void),
+	// ETAG_MISMATCH.
 	// Permission: visits:void.
 	VoidVisit(ctx context.Context, in *VoidVisitRequest, opts ...grpc.CallOption) (*Visit, error)
 	// Plans a follow-up visit (回访) to the household of a completed visit.
@@ -219,7 +220,7 @@ type VisitsServiceServer interface {
 	// Permission: visits:record.
 	RecordVisit(context.Context, *RecordVisitRequest) (*Visit, error)
 	// Returns a visit.
-	// Errors: NOT_FOUND (absent or outside the data scope).
+	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope).
 	// Permission: visits:get.
 	GetVisit(context.Context, *GetVisitRequest) (*Visit, error)
 	// Lists what the data scope covers, ordered by id.
@@ -236,11 +237,12 @@ type VisitsServiceServer interface {
 	// Permission: visits:complete.
 	CompleteVisit(context.Context, *CompleteVisitRequest) (*Visit, error)
 	// Cancels a planned visit.
-	// Errors: NOT_FOUND, CONFLICT (not planned), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not planned), ETAG_MISMATCH.
 	// Permission: visits:cancel.
 	CancelVisit(context.Context, *CancelVisitRequest) (*Visit, error)
 	// Takes back a completed visit that was recorded by mistake.
-	// Errors: NOT_FOUND, CONFLICT (not completed, or followed up by visits that are neither cancelled nor void), ETAG_MISMATCH.
+	// Errors: INVALID_ARGUMENT, NOT_FOUND, CONFLICT (not completed, or followed up by visits that are neither cancelled nor void),
+	// ETAG_MISMATCH.
 	// Permission: visits:void.
 	VoidVisit(context.Context, *VoidVisitRequest) (*Visit, error)
 	// Plans a follow-up visit (回访) to the household of a completed visit.

@@ -128,7 +128,7 @@ func TestATokenThatCannotBeMadeIsOneSentence(t *testing.T) {
 		"too long a life":   {[]string{"--tenant", one, "--role", "auditor", "--expires", "1000h"}, "at most 720h"},
 		"no demo":           {[]string{"--tenant", one, "--role", "auditor", "--data", t.TempDir()}, "there is no demo in"},
 		"an argument":       {[]string{"--tenant", one, "--role", "auditor", "extra"}, "unknown command"},
-		"database is wrong": {[]string{"--tenant", one, "--role", "auditor", "--operator-database-url", "host=127.0.0.1 port=1"}, "the database cluster cannot be reached"},
+		"database is wrong": {[]string{"--tenant", one, "--role", "auditor", "--operator-database-url", "host=127.0.0.1 port=1"}, "PostgreSQL at 127.0.0.1:1 does not answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			printed, err := token(t, tc.args...)
