@@ -274,3 +274,31 @@ func TestACallIsOneServerSpanThatJoinsItsParentAndHoldsItsChildren(t *testing.T)
 		}
 	}
 }
+
+// The chain sees no request that the REST door refuses, so the door itself writes the line by which a problem is found.
+func TestARefusedRequestIsLoggedUnderItsTraceIDWithNothingThatTheClientWrote(t *testing.T) {
+	var log lines
+	o := options(echoing())
+	o.Logger = log.logger(t)
+	s := start(t, o)
+	for _, tt := range []struct {
+		method, path, body string
+		status             float64
+		route              any
+	}{
+		{"GET", stations + "?zhuo=1", "", 400, "GET /v1/stations"},
+		{"GET", "/v1/zhuo", "", 404, nil},
+		{"POST", stations, `{"zhuo":1}`, 400, "POST /v1/stations"},
+		{"PUT", stations, "", 405, nil},
+	} {
+		p := s.send(tt.method, tt.path, tt.body, nil).problem(t)
+		line := log.of(t, "refused")[len(log.of(t, "refused"))-1]
+		if line["status"] != tt.status || line["problem"] != p.Type || line["route"] != tt.route ||
+			"urn:trace:"+fmt.Sprint(line["trace_id"]) != p.Instance {
+			t.Errorf("%s %s: problem %v, line %v", tt.method, tt.path, p, line)
+		}
+	}
+	if strings.Contains(log.text(), "zhuo") {
+		t.Errorf("the log holds what the client wrote: %s", log.text())
+	}
+}

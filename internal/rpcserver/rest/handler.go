@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/prometheus/client_golang/prometheus"
@@ -96,8 +97,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header["Cache-Control"] = noStore
 	header["X-Content-Type-Options"] = noSniff
-	if err := h.serve(w, r); err != nil {
-		h.refuse(w, r, err)
+	if rt, err := h.serve(w, r); err != nil {
+		h.refuse(w, r, rt, err)
 	}
 }
 
@@ -110,19 +111,24 @@ var (
 	noSniff = []string{"nosniff"}
 )
 
-// serve hands the request to its route's handler. An error is a refusal: nothing was called and nothing written.
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
+// serve hands the request to its route's handler. An error is a refusal: nothing was called and nothing written. The route
+// is nil where the request was refused before it was found.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (*route, error) {
 	if len(r.RequestURI) > h.limits.URL {
-		return refusal{problem.URITooLong.With(fmt.Sprintf("the request target is longer than %d bytes", h.limits.URL))}
+		return nil, refusal{problem.URITooLong.With(fmt.Sprintf("the request target is longer than %d bytes", h.limits.URL))}
 	}
 	if headerSize(r.Header) > h.limits.Header {
-		return refusal{problem.HeaderTooLarge.With(fmt.Sprintf("the headers are larger than %d bytes", h.limits.Header))}
+		return nil, refusal{problem.HeaderTooLarge.With(fmt.Sprintf("the headers are larger than %d bytes", h.limits.Header))}
 	}
 	rt, values, err := h.route(w, r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	nameSpan(r.Context(), rt)
+	return rt, h.serveRoute(w, r, rt, values)
+}
+
+func (h *Handler) serveRoute(w http.ResponseWriter, r *http.Request, rt *route, values []string) (err error) {
 	x := &exchange{
 		route: rt, params: rt.params(values), ifNoneMatch: r.Header.Get("If-None-Match"), tokenSent: r.Header.Get("Authorization") != "",
 	}
@@ -188,7 +194,7 @@ func nameSpan(ctx context.Context, rt *route) {
 	}
 }
 
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, rt *route, err error) {
 	var e *apierr.Error
 	var other refusal
 	p := problem.Of(apierr.New(apierr.Internal, "internal error"))
@@ -199,8 +205,24 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &other):
 		p = other.Problem
 	}
-	h.refused.WithLabelValues(fmt.Sprint(p.Status)).Inc()
+	h.record(r.Context(), rt, p, err)
 	p.Write(w, r)
+}
+
+// record counts and logs a request that did not become a call, of which the chain knows nothing. The line finds the trace
+// id of the problem; what the client wrote is not in it.
+func (h *Handler) record(ctx context.Context, rt *route, p problem.Problem, err error) {
+	h.refused.WithLabelValues(strconv.Itoa(p.Status)).Inc()
+	level := slog.LevelInfo
+	attrs := []slog.Attr{slog.Int("status", p.Status), slog.String("problem", p.Type)}
+	if rt != nil {
+		attrs = append(attrs, slog.String("route", rt.httpMethod+" "+rt.template))
+	}
+	if p.Status >= http.StatusInternalServerError {
+		level = slog.LevelError
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	h.logger.LogAttrs(ctx, level, "refused", attrs...)
 }
 
 // recoverPanic answers a panic of the door's own code; those of the services end in the interceptors.

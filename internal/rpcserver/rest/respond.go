@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
@@ -34,6 +33,14 @@ type exchangeKey struct{}
 func exchangeOf(ctx context.Context) *exchange {
 	x, _ := ctx.Value(exchangeKey{}).(*exchange)
 	return x
+}
+
+// routeOf is the route of an exchange, nil where there is none.
+func routeOf(x *exchange) *route {
+	if x == nil {
+		return nil
+	}
+	return x.route
 }
 
 // responseHeader maps the metadata that a handler sets to response headers; no other metadata leaves.
@@ -89,7 +96,7 @@ func (h *Handler) answerError(
 	e, called := errors.AsType[*apierr.Error](err)
 	if !called {
 		e = h.notCalled(ctx, x, err)
-		h.refused.WithLabelValues(strconv.Itoa(e.Kind.HTTPStatus())).Inc()
+		h.record(ctx, routeOf(x), problem.Of(e), e)
 	}
 	challenge(w, e, x != nil && x.tokenSent)
 	problem.WriteError(w, r, e)
