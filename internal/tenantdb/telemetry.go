@@ -116,7 +116,8 @@ func observe(db *DB) (metric.Registration, error) {
 	counter("requests.connected", "{request}", "Requests that got a connection.", func(s Stats) int64 { return s.Acquired })
 	counter("requests.waited", "{request}", "Requests that had to wait for a connection.", func(s Stats) int64 { return s.Waited })
 	seconds("requests.wait_time", "Time that requests waited for a connection, in all.", func(s Stats) float64 { return s.WaitSeconds })
-	counter("connections.lent", "{connection}", "Times a connection away from a tenant's home served it first.", func(s Stats) int64 { return s.Foreign })
+	counter("connections.lent", "{connection}", "Times a connection served a tenant for the first time that is at home on another.",
+		func(s Stats) int64 { return s.Foreign })
 	counter("connections.opened", "{connection}", "Connections opened.", func(s Stats) int64 { return s.Opened })
 	counter("connections.recycled", "{connection}", "Connections replaced by the rules.", func(s Stats) int64 { return s.Recycled })
 	counter("connections.discarded", "{connection}", "Connections closed as unclear.", func(s Stats) int64 { return s.Discarded })

@@ -28,52 +28,19 @@ func (p *Provisioner) Retire(ctx context.Context, name tenant.Name) (Result, err
 // Delete, schema and role bear this installation's mark, no live tenant has it as its parent, and the role has nothing in
 // another database of the cluster. A Delete that was interrupted is finished by the next.
 func (p *Provisioner) Delete(ctx context.Context, name tenant.Name) error {
-	schema, role := ident(name.Schema()), ident(name.Role())
-	for _, s := range []struct {
-		label string
-		act   func(have *Observation) (ddl string, last *statement)
-	}{
-		{"mark", func(have *Observation) (string, *statement) {
-			mark := setState(name, StateDeleting)
-			ddl := make([]string, 0, len(have.RoleMembers))
-			for _, member := range have.RoleMembers {
-				ddl = append(ddl, p.revokeMembership(name.Role(), member.Role, member.Grantor))
-			}
-			return strings.Join(ddl, ";"), &mark
-		}},
-		{"drop schema", func(have *Observation) (string, *statement) {
-			return "DROP SCHEMA IF EXISTS " + schema + " CASCADE", nil
-		}},
-		{"drop role", func(have *Observation) (string, *statement) {
-			if !have.RoleExists {
-				return "", nil
-			}
-			// What the role made outside its schema, a large object, would keep it. To drop that one must be able to act as it.
-			become := "GRANT " + role + " TO " + ident(OperatorRole)
-			if p.serverVersion >= 160000 {
-				become += " WITH INHERIT TRUE"
-			}
-			return become + "; DROP OWNED BY " + role + "; DROP ROLE " + role, nil
-		}},
-		{"forget", func(*Observation) (string, *statement) {
-			return "", &statement{`DELETE FROM circle15.tenants WHERE name = $1`, []any{string(name)}}
-		}},
-	} {
+	for _, s := range p.deletion(name) {
 		err := p.inTenantLock(ctx, name, func(tx pgx.Tx) error {
 			have, err := p.deletable(ctx, tx, name)
 			if err != nil {
 				return err
 			}
-			ddl, last := s.act(have)
+			ddl, rest := s.act(have)
 			if ddl != "" {
 				if _, err := tx.Exec(ctx, ddl); err != nil {
 					return err
 				}
 			}
-			if last != nil {
-				return execAll(ctx, tx, []statement{*last})
-			}
-			return nil
+			return execAll(ctx, tx, rest)
 		})
 		if err != nil {
 			return err
@@ -85,6 +52,41 @@ func (p *Provisioner) Delete(ctx context.Context, name tenant.Name) error {
 		}
 	}
 	return nil
+}
+
+// deletionStep is one transaction of a Delete: its DDL, and the statements after it.
+type deletionStep struct {
+	label string
+	act   func(have *Observation) (ddl string, rest []statement)
+}
+
+// deletion is the steps of a Delete, as DeletionSteps names them.
+func (p *Provisioner) deletion(name tenant.Name) []deletionStep {
+	schema, role := ident(name.Schema()), ident(name.Role())
+	return []deletionStep{
+		{"mark", func(have *Observation) (string, []statement) {
+			ddl := make([]string, 0, len(have.RoleMembers))
+			for _, member := range have.RoleMembers {
+				ddl = append(ddl, p.revokeMembership(name.Role(), member.Role, member.Grantor))
+			}
+			return strings.Join(ddl, ";"), []statement{setState(name, StateDeleting)}
+		}},
+		{"drop schema", func(*Observation) (string, []statement) { return "DROP SCHEMA IF EXISTS " + schema + " CASCADE", nil }},
+		{"drop role", func(have *Observation) (string, []statement) {
+			if !have.RoleExists {
+				return "", nil
+			}
+			// What the role made outside its schema, a large object, would keep it. To drop that one must be able to act as it.
+			become := "GRANT " + role + " TO " + ident(OperatorRole)
+			if p.serverVersion >= 160000 {
+				become += " WITH INHERIT TRUE"
+			}
+			return become + "; DROP OWNED BY " + role + "; DROP ROLE " + role, nil
+		}},
+		{"forget", func(*Observation) (string, []statement) {
+			return "", []statement{{`DELETE FROM circle15.tenants WHERE name = $1`, []any{string(name)}}}
+		}},
+	}
 }
 
 // deletable observes the tenant and refuses unless everything allows to drop it.

@@ -105,8 +105,8 @@ func (c *createOptions) complete(cmd *cobra.Command, name tenant.Name, recorded 
 	if err != nil {
 		return s, err
 	}
-	grants := slices.DeleteFunc(slices.Clone(s.Policy.Grants), func(g provision.Grant) bool { return slices.Contains(revoked, g) })
-	s.Policy.Grants = append(grants, without(added, grants)...)
+	kept := without(s.Policy.Grants, revoked)
+	s.Policy.Grants = slices.Concat(kept, without(added, kept))
 	return s, nil
 }
 

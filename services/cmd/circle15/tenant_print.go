@@ -21,11 +21,11 @@ func (o *tenantOptions) printResult(w io.Writer, r provision.Result, changed ...
 	if len(r.Did) > 0 {
 		did = "done: " + strings.Join(r.Did, ", ")
 	}
-	text := fmt.Sprintf("tenant %s %s (schema version %d; %s)\n", r.Tenant.Name, r.Tenant.State, r.Tenant.SchemaVersion, did)
+	lines := []string{fmt.Sprintf("tenant %s %s (schema version %d; %s)", r.Tenant.Name, r.Tenant.State, r.Tenant.SchemaVersion, did)}
 	for _, c := range changed {
-		text += "changed: " + c + "\n"
+		lines = append(lines, "changed: "+c)
 	}
-	_, err := io.WriteString(w, text)
+	_, err := fmt.Fprintln(w, strings.Join(lines, "\n"))
 	return err
 }
 
