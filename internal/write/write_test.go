@@ -42,9 +42,10 @@ var (
 	insertStation = tenantdb.SQL(`INSERT INTO {tenant}.stations (id, division_code, display_name, opened_date, created_by)
 		VALUES ($1, $2, 'x', '2021-05-01', 'wu')`)
 	countStations = tenantdb.SQL(`SELECT count(*) FROM {tenant}.stations`)
-	listEvents    = tenantdb.SQL(`SELECT subject, method, resource_id, outcome, trace_id FROM {tenant}.audit_events ORDER BY id`)
-	countKeys     = tenantdb.SQL(`SELECT count(*) FROM {tenant}.idempotency_keys`)
-	oldKeys       = tenantdb.SQL(`INSERT INTO {tenant}.idempotency_keys (subject, key, method, request_hash, response, created_at)
+	listEvents    = tenantdb.SQL(`SELECT subject, method, resource_id, outcome, trace_id FROM {tenant}.audit_events
+		WHERE subject NOT LIKE 'circle15:%' ORDER BY id`)  // without what provisioning recorded
+	countKeys = tenantdb.SQL(`SELECT count(*) FROM {tenant}.idempotency_keys`)
+	oldKeys   = tenantdb.SQL(`INSERT INTO {tenant}.idempotency_keys (subject, key, method, request_hash, response, created_at)
 		SELECT 'wu', 'old-' || n, 'm', '', '', now() - $2::interval FROM generate_series(1, $1::int) n ON CONFLICT DO NOTHING`)
 	ownBackend = tenantdb.SQL(`SELECT pg_backend_pid()`)
 )
