@@ -30,6 +30,15 @@ func Reverse(_ context.Context, tx *tenantdb.Tx, sourceType string, sourceID uui
 	return nil
 }
 
+// Recount takes back what is counted of a source and counts it anew. Queued, and under the lock that Reverse asks for. The
+// error is Append's.
+func Recount(ctx context.Context, tx *tenantdb.Tx, sourceType string, sourceID uuid.UUID, fs ...Fact) error {
+	if err := Reverse(ctx, tx, sourceType, sourceID); err != nil {
+		return err
+	}
+	return Append(ctx, tx, fs...)
+}
+
 // names is the SQL parameter of the measures, nil for all.
 func names(measures []Measure) []string {
 	if len(measures) == 0 {

@@ -202,7 +202,7 @@ func (s *Service) UpdateActivity(ctx context.Context, req *activitiesv1.UpdateAc
 			return nil, err
 		}
 		if row.State == held && !row.counts(was) {
-			if err := recount(ctx, tx, facts.SourceActivities, id, row.facts()...); err != nil {
+			if err := facts.Recount(ctx, tx, facts.SourceActivities, id, row.facts()...); err != nil {
 				return nil, err
 			}
 		}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/google/uuid"
-
 	"circle15.dev/internal/facts"
 	"circle15.dev/internal/tenantdb"
 )
@@ -51,18 +49,10 @@ func (s sessionRow) counts(b sessionRow) bool {
 	return s.SessionDate.Equal(b.SessionDate) && s.StaffID == b.StaffID && slices.Equal(s.AttendeeIDs, b.AttendeeIDs)
 }
 
-// recount replaces the facts of a source by the given ones.
-func recount(ctx context.Context, tx *tenantdb.Tx, sourceType string, source uuid.UUID, now ...facts.Fact) error {
-	if err := facts.Reverse(ctx, tx, sourceType, source); err != nil {
-		return err
-	}
-	return facts.Append(ctx, tx, now...)
-}
-
 // recountGroup corrects the facts of a group whose opening, worker or domain changed; its sessions count for its domain.
 func recountGroup(ctx context.Context, tx *tenantdb.Tx, was, now groupRow) error {
 	if !was.Opened.Equal(now.Opened) || was.StaffID != now.StaffID || was.Domain != now.Domain {
-		if err := recount(ctx, tx, facts.SourceGroups, now.ID, now.fact()); err != nil {
+		if err := facts.Recount(ctx, tx, facts.SourceGroups, now.ID, now.fact()); err != nil {
 			return err
 		}
 	}

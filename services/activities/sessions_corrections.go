@@ -47,7 +47,7 @@ func (s *Service) UpdateGroupSession(
 		if err != nil || row.counts(was) {
 			return row, err
 		}
-		return row, recount(ctx, tx, facts.SourceGroupSessions, row.ID, attendance(row, of.Domain, attendees)...)
+		return row, facts.Recount(ctx, tx, facts.SourceGroupSessions, row.ID, attendance(row, of.Domain, attendees)...)
 	})
 }
 

@@ -34,10 +34,7 @@ func (s sessionRow) counts(b sessionRow) bool {
 // moveFigures corrects the facts of a case whose opening, worker or domain changed; its sessions count for its domain.
 func moveFigures(ctx context.Context, tx *tenantdb.Tx, was, now caseRow) error {
 	if !was.Opened.Equal(now.Opened) || was.StaffID != now.StaffID || was.Domain != now.Domain {
-		if err := facts.Reverse(ctx, tx, facts.SourceCases, now.ID); err != nil {
-			return err
-		}
-		if err := facts.Append(ctx, tx, now.fact()); err != nil {
+		if err := facts.Recount(ctx, tx, facts.SourceCases, now.ID, now.fact()); err != nil {
 			return err
 		}
 	}

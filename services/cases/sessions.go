@@ -70,10 +70,7 @@ func (s *Service) UpdateCaseSession(ctx context.Context, req *casesv1.UpdateCase
 		if err != nil || row.counts(was) {
 			return row, err
 		}
-		if err := facts.Reverse(ctx, tx, facts.SourceCaseSessions, row.ID); err != nil {
-			return row, err
-		}
-		return row, facts.Append(ctx, tx, row.facts(of.caseRow)...)
+		return row, facts.Recount(ctx, tx, facts.SourceCaseSessions, row.ID, row.facts(of.caseRow)...)
 	}
 	return correct(ctx, s, req, at, getSession, do)
 }

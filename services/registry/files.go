@@ -110,7 +110,7 @@ func (s *Service) UpdateServiceFile(ctx context.Context, req *registryv1.UpdateS
 			return nil, err
 		}
 		if !row.BuiltDate.Equal(old.BuiltDate) || row.StaffID != old.StaffID || row.Domain != old.Domain {
-			if err := recount(ctx, tx, facts.SourceServiceFiles, row.ID, []facts.Fact{row.fact()}); err != nil {
+			if err := facts.Recount(ctx, tx, facts.SourceServiceFiles, row.ID, row.fact()); err != nil {
 				return nil, err
 			}
 		}

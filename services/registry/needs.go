@@ -109,7 +109,7 @@ func (s *Service) UpdateNeed(ctx context.Context, req *registryv1.UpdateNeedRequ
 			return nil, err
 		}
 		if !row.countsLike(old) {
-			if err := recount(ctx, tx, facts.SourceNeeds, row.ID, row.facts()); err != nil {
+			if err := facts.Recount(ctx, tx, facts.SourceNeeds, row.ID, row.facts()...); err != nil {
 				return nil, err
 			}
 		}

@@ -91,7 +91,7 @@ func (s *Service) UpdateStation(ctx context.Context, req *registryv1.UpdateStati
 			return nil, err
 		}
 		if !row.operation().equal(old.operation()) {
-			if err := recount(ctx, tx, facts.SourceStations, row.ID, row.facts()); err != nil {
+			if err := facts.Recount(ctx, tx, facts.SourceStations, row.ID, row.facts()...); err != nil {
 				return nil, err
 			}
 		}

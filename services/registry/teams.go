@@ -103,7 +103,7 @@ func (s *Service) UpdateVolunteerTeam(
 			return nil, err
 		}
 		if row.Domain != old.Domain || !row.being().equal(old.being()) {
-			if err := recount(ctx, tx, facts.SourceVolunteerTeams, row.ID, row.facts()); err != nil {
+			if err := facts.Recount(ctx, tx, facts.SourceVolunteerTeams, row.ID, row.facts()...); err != nil {
 				return nil, err
 			}
 		}

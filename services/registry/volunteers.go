@@ -110,7 +110,7 @@ func (s *Service) UpdateVolunteer(ctx context.Context, req *registryv1.UpdateVol
 		}
 		counted := teams.facts(row.ID, row.WithdrawnDate)
 		if !sameStock(counted, before.facts(old.ID, old.WithdrawnDate)) {
-			if err := recount(ctx, tx, facts.SourceVolunteers, row.ID, counted); err != nil {
+			if err := facts.Recount(ctx, tx, facts.SourceVolunteers, row.ID, counted...); err != nil {
 				return nil, err
 			}
 		}

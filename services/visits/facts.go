@@ -33,10 +33,7 @@ func correctFigures(ctx context.Context, tx *tenantdb.Tx, was, now visitRow) err
 	if sameFacts(was.facts(), now.facts()) {
 		return nil
 	}
-	if err := facts.Reverse(ctx, tx, facts.SourceVisits, now.ID); err != nil {
-		return err
-	}
-	return facts.Append(ctx, tx, now.facts()...)
+	return facts.Recount(ctx, tx, facts.SourceVisits, now.ID, now.facts()...)
 }
 
 func sameFacts(a, b []facts.Fact) bool {
