@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/grpclog"
 	"google.golang.org/protobuf/proto"
 
 	"circle15.dev/internal/telemetry"
@@ -249,5 +250,33 @@ func TestARequestJoinsItsTraceOrGetsAnIDOfItsOwn(t *testing.T) {
 		if again := telemetry.Identify(ctx, parent); trace.SpanContextFromContext(again).TraceID() != span.TraceID() {
 			t.Errorf("%s: identified twice, by two ids", name)
 		}
+	}
+}
+
+func TestWhatTheLibrariesComplainAboutIsLoggedLikeAllElse(t *testing.T) {
+	before := slog.Default()
+	t.Cleanup(func() { telemetry.SetDefault(before) })
+	var out bytes.Buffer
+	logger, err := telemetry.NewLogger(&out, "json", "info")
+	if err != nil {
+		t.Fatal(err)
+	}
+	telemetry.SetDefault(logger)
+	slog.Warn("one")
+	grpclog.Warning("too quiet")
+	grpclog.Error("two")
+	want := []string{"WARN one", "ERROR two"}
+	for line := range strings.Lines(out.String()) {
+		var fields struct{ Level, Msg string }
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if len(want) == 0 || !strings.HasPrefix(want[0], fields.Level) || !strings.HasSuffix(fields.Msg, strings.Fields(want[0])[1]) {
+			t.Fatalf("line %s, want %v", line, want)
+		}
+		want = want[1:]
+	}
+	if len(want) > 0 {
+		t.Errorf("no line for %v in %s", want, out.String())
 	}
 }

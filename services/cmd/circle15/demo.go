@@ -32,7 +32,7 @@ func newDemoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			slog.SetDefault(logger)
+			telemetry.SetDefault(logger)
 			ctx, hurry, release := stops(cmd.Context())
 			defer release()
 			return local.Run(ctx, local.Options{

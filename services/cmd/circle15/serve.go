@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"log/slog"
 	"os"
 	"runtime/debug"
 
@@ -54,7 +53,7 @@ func serve(ctx context.Context, hurry <-chan struct{}, c config.Config, services
 	if err != nil {
 		return err
 	}
-	slog.SetDefault(logger) // what has no logger of its own logs there too, in the same format and from the same level up
+	telemetry.SetDefault(logger) // what has no logger of its own logs there too, in the same format and from the same level up
 	o := platform.Options{Config: c, Services: services, Replica: replicaName(), Hurry: hurry, Logger: logger}
 	if c.BuiltinIssuer != "" {
 		if o.Issuer, err = issuer.Load(c.BuiltinIssuer); err != nil {
