@@ -53,7 +53,7 @@ func (r *remoteKeys) Keys(ctx context.Context, kid string) ([]jose.JSONWebKey, e
 		r.mu.Unlock()
 		return keys, nil
 	}
-	done := r.fetch() //nolint:contextcheck // the fetch outlives the request that starts it
+	done := r.fetch() // which outlives the request that starts it
 	r.mu.Unlock()
 
 	if done != nil {

@@ -37,7 +37,7 @@ func fetch(ctx context.Context, cfg Config, major int) (Binaries, error) {
 	}
 	cfg.Logger.InfoContext(ctx, "fetching PostgreSQL", "version", version, "folder", home)
 	failure := make(chan error, 1)
-	go func() { failure <- download(version, cache, home) }() //nolint:contextcheck // the library takes no context
+	go func() { failure <- download(version, cache, home) }()
 	select {
 	case err = <-failure:
 	case <-time.After(fetchLimit):

@@ -58,7 +58,7 @@ func New(ctx context.Context, o Options) (_ *Platform, err error) {
 	// Background work outlives the start, whatever limit ctx sets to that.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p.stop = stop
-	defer func() { //nolint:contextcheck // ctx may have ended, and that is why
+	defer func() {
 		if err != nil {
 			p.Close()
 		}
@@ -85,7 +85,7 @@ func New(ctx context.Context, o Options) (_ *Platform, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.server, err = rpcserver.New(options); err != nil { //nolint:contextcheck // requests have contexts of their own
+	if p.server, err = rpcserver.New(options); err != nil {
 		return nil, err
 	}
 	p.sweeping.Go(func() { write.Sweep(background, p.db, p.served, sweepPeriod) })
@@ -180,7 +180,7 @@ func (p *Platform) quota(configured int) rpcserver.Quota {
 
 // Run serves until ctx ends, drains, and closes the Platform. An error is about what broke on the way.
 func (p *Platform) Run(ctx context.Context) error {
-	defer p.Close() //nolint:contextcheck // ctx has ended by then
+	defer p.Close() // ctx has ended by then
 	p.logger.Info("serving", "http", p.HTTPAddr(), "grpc", p.GRPCAddr(), "admin", p.AdminAddr(), "version", version.Version)
 	if err := p.server.Run(ctx); err != nil {
 		return err

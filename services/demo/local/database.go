@@ -33,7 +33,7 @@ func StartDatabase(ctx context.Context, f *Folder, logger *slog.Logger) (*Databa
 	}
 	d := &Database{server: server}
 	if err := d.prepare(ctx, f.mark, logger); err != nil {
-		d.Stop() //nolint:contextcheck // it stops also when the context has ended
+		d.Stop()
 		return nil, err
 	}
 	return d, nil

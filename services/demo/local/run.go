@@ -50,7 +50,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return unlessStopped(ctx, err)
 	}
-	defer database.Stop() //nolint:contextcheck // it stops also when the context has ended
+	defer database.Stop() // also when the context has ended
 	s, err := serve(ctx, o, folder, database)
 	if err != nil {
 		return unlessStopped(ctx, err)
