@@ -31,12 +31,7 @@ var (
 // ends: two residents are then not made each other's guardian at once. It comes before the locks of the residents, which
 // the two would take crosswise.
 func lockGuardians(ctx context.Context, db *tenantdb.DB, tx *tenantdb.Tx) error {
-	place, err := db.Placement(ctx)
-	if err != nil {
-		return err
-	}
-	tx.Queue(lockKey, "guardians", place.Tenant.Schema(), "")
-	return nil
+	return queueUp(ctx, db, tx, "guardians", "")
 }
 
 // checkGuardian refuses a guardian who is said to be a resident and is none within the data scope, was not of age on the

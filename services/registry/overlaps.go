@@ -41,19 +41,27 @@ var (
 	}
 )
 
-// Those who ask for one key do so one after the other, each until its transaction ends.
+// lockKey takes the tenant's advisory lock of the name $1 and the key $3; $2 is the schema.
 var lockKey = tenantdb.SQL(`SELECT pg_advisory_xact_lock(hashtextextended('circle15:' || $1 || ':' || $2 || ':' || $3, 0))::text`)
+
+// queueUp has the transactions that ask for one key go on one after the other, each until its end. The lock is queued: the
+// next statement, in the same round trip, sees what was committed while it waited.
+func queueUp(ctx context.Context, db *tenantdb.DB, tx *tenantdb.Tx, name, key string) error {
+	place, err := db.Placement(ctx)
+	if err != nil {
+		return err
+	}
+	tx.Queue(lockKey, name, place.Tenant.Schema(), key)
+	return nil
+}
 
 // check refuses the record with the id when another holds the key on a day of the period. It comes before the record is
 // written, after the locks of rows and before that of a quota. The key is not repeated: it may be a person's number.
 // Errors: AlreadyExists.
 func (x exclusive) check(ctx context.Context, db *tenantdb.DB, tx *tenantdb.Tx, key string, id uuid.UUID, p period) error {
-	place, err := db.Placement(ctx)
-	if err != nil {
+	if err := queueUp(ctx, db, tx, x.name, key); err != nil {
 		return err
 	}
-	// Two statements in one round trip: the second sees what was committed while the first waited.
-	tx.Queue(lockKey, x.name, place.Tenant.Schema(), key)
 	taken, err := tenantdb.One(ctx, tx, pgx.RowTo[bool], x.overlapping, key, id, p.first, p.last)
 	if err != nil || !taken {
 		return err

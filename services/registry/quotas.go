@@ -40,8 +40,8 @@ var (
 	}
 )
 
-// Those who add to what a quota bounds count one after the other, each until its transaction ends.
-var lockQuota = tenantdb.SQL(`SELECT pg_advisory_xact_lock(hashtextextended('circle15:quota:' || $1 || ':' || $2, 0))::text`)
+// lockOfQuotas is the name of the locks under which what a quota bounds is counted, one for each quota.
+const lockOfQuotas = "quota"
 
 // check refuses the transaction, which has added one, when there are more than the tenant may have by now. It comes last:
 // whoever adds another waits for this transaction's end, and counts then. A quota that was lowered below what is there
@@ -55,8 +55,9 @@ func (q quota) check(ctx context.Context, db *tenantdb.DB, tx *tenantdb.Tx) erro
 	if !limit.Set {
 		return nil
 	}
-	// Two statements in one round trip: the second sees what was committed while the first waited.
-	tx.Queue(lockQuota, place.Tenant.Schema(), q.name)
+	if err := queueUp(ctx, db, tx, lockOfQuotas, q.name); err != nil {
+		return err
+	}
 	n, err := tenantdb.One(ctx, tx, pgx.RowTo[int64], q.among, int64(limit.Most)+1)
 	if err != nil || n <= int64(limit.Most) {
 		return err
