@@ -9,22 +9,17 @@ import (
 // these. A migration that renames or adds such a table, or a column of an append-only one, edits these lists.
 var (
 	// SELECT, and INSERT of the columns: what happened stays, and the server alone says when it did and in which order.
-	appendOnlyTables = []appendOnlyTable{
-		{"audit_events", []string{"subject", "method", "resource_id", "outcome", "trace_id"}},
-		{"household_stays", []string{"household_id", "station_id", "last_date"}},
-		{"resident_stays", []string{"resident_id", "household_id", "last_date"}},
-		{"service_facts", []string{
+	appendOnlyTables = map[string][]string{
+		"audit_events":    {"subject", "method", "resource_id", "outcome", "trace_id"},
+		"household_stays": {"household_id", "station_id", "last_date"},
+		"resident_stays":  {"resident_id", "household_id", "last_date"},
+		"service_facts": {
 			"measure", "fact_date", "station_id", "staff_id", "domain", "household_id", "resident_id", "amount", "source_type", "source_id",
 			"reverses",
-		}},
+		},
 	}
 	readOnlyTables = []string{"policy_version"} // moved by a trigger alone
 )
-
-type appendOnlyTable struct {
-	name    string
-	columns []string
-}
 
 // aggregateFunctions may be executed by circle15_aggregate: they return sums and never a row of a person.
 var aggregateFunctions = []string{"work_summary"}
@@ -90,21 +85,21 @@ func revokeDDL(schema string, names objectNames, from []string) []string {
 // grantDDL assumes that nothing is granted yet. PUBLIC has nothing either: new schemas and tables give it nothing, and
 // Bootstrap took the execution of new functions from it.
 func grantDDL(schema, role string, names objectNames) []string {
-	tables, sequences, functions := names.in(schema)
 	to := " TO " + ident(role)
-	ddl := []string{
-		"GRANT USAGE ON SCHEMA " + ident(schema) + " TO " + ident(role) + ", " + ident(AggregateRole),
-		"GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE " + tables + to,
-		"REVOKE INSERT, UPDATE, DELETE ON TABLE " + qualify(schema, readOnlyTables) + " FROM " + ident(role),
-	}
-	for _, t := range appendOnlyTables {
-		if !slices.Contains(names.tables, t.name) {
-			continue // a schema of an older release; the list is of the newest
+	ddl := []string{"GRANT USAGE ON SCHEMA " + ident(schema) + " TO " + ident(role) + ", " + ident(AggregateRole)}
+	ordinary := make([]string, 0, len(names.tables))
+	for _, table := range names.tables {
+		switch only, isAppendOnly := appendOnlyTables[table]; {
+		case isAppendOnly:
+			ddl = append(ddl, "GRANT SELECT, INSERT ("+strings.Join(only, ", ")+") ON TABLE "+ident(schema, table)+to)
+		case slices.Contains(readOnlyTables, table):
+			ddl = append(ddl, "GRANT SELECT ON TABLE "+ident(schema, table)+to)
+		default:
+			ordinary = append(ordinary, table)
 		}
-		table := ident(schema, t.name)
-		ddl = append(ddl, "REVOKE INSERT, UPDATE, DELETE ON TABLE "+table+" FROM "+ident(role),
-			"GRANT INSERT ("+strings.Join(t.columns, ", ")+") ON TABLE "+table+to)
 	}
+	ddl = append(ddl, "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "+qualify(schema, ordinary)+to)
+	_, sequences, functions := names.in(schema)
 	if sequences != "" {
 		ddl = append(ddl, "GRANT USAGE ON SEQUENCE "+sequences+to)
 	}

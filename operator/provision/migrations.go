@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-//go:embed migrations/control/*.sql migrations/tenant/*.sql
+//go:embed migrations/control/*.sql migrations/tenant/*.sql migrations/baseline/*.sql
 var embedded embed.FS
 
-// migration is one step of a line: plain SQL with unqualified names.
+// migration brings a schema to a version: plain SQL with unqualified names.
 type migration struct {
 	version  int
 	name     string
@@ -22,10 +22,12 @@ type migration struct {
 	sql      string
 }
 
-// line is an ordered sequence of migrations with versions 1, 2, 3 …
+// line is an ordered sequence of migrations with versions 1, 2, 3 … Its baseline, where it has one, makes out of nothing
+// what the migrations up to the baseline's version make.
 type line struct {
 	name       string
 	migrations []migration
+	baseline   migration
 }
 
 func loadLine(files fs.FS, name string) (line, error) {
@@ -36,22 +38,53 @@ func loadLine(files fs.FS, name string) (line, error) {
 		return l, err
 	}
 	for i, entry := range entries {
-		number, title, _ := strings.Cut(strings.TrimSuffix(entry.Name(), ".sql"), "_")
-		version, err := strconv.Atoi(number)
-		if err != nil || version != i+1 || len(number) != 4 {
-			return l, fmt.Errorf("migration %s/%s: want the number %04d", dir, entry.Name(), i+1)
-		}
-		text, err := fs.ReadFile(files, path.Join(dir, entry.Name()))
+		m, err := loadMigration(files, path.Join(dir, entry.Name()))
 		if err != nil {
 			return l, err
 		}
-		sum := sha256.Sum256(text)
-		l.migrations = append(l.migrations, migration{version, title, hex.EncodeToString(sum[:]), string(text)})
+		if m.version != i+1 {
+			return l, fmt.Errorf("migration %s/%s: want the number %04d", dir, entry.Name(), i+1)
+		}
+		l.migrations = append(l.migrations, m)
 	}
-	return l, nil
+	return l, l.loadBaseline(files)
+}
+
+// loadMigration reads NNNN_name.sql.
+func loadMigration(files fs.FS, file string) (migration, error) {
+	number, name, _ := strings.Cut(strings.TrimSuffix(path.Base(file), ".sql"), "_")
+	version, err := strconv.Atoi(number)
+	if err != nil || version < 1 || len(number) != 4 {
+		return migration{}, fmt.Errorf("migration %s: want a number of four digits first", file)
+	}
+	text, err := fs.ReadFile(files, file)
+	sum := sha256.Sum256(text)
+	return migration{version, name, hex.EncodeToString(sum[:]), string(text)}, err
+}
+
+func (l *line) loadBaseline(files fs.FS) error {
+	found, err := fs.Glob(files, path.Join("migrations", "baseline", "*_"+l.name+".sql"))
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	if l.baseline, err = loadMigration(files, found[len(found)-1]); err != nil {
+		return err
+	}
+	if len(found) > 1 || l.baseline.version > l.latest() {
+		return fmt.Errorf("baseline %v: want one, of a version that the migrations reach (%d)", found, l.latest())
+	}
+	return nil
 }
 
 func (l line) latest() int { return len(l.migrations) }
 
-// after are the migrations that a schema of the version still needs.
+// after are the migrations with versions above this one.
 func (l line) after(version int) []migration { return l.migrations[min(version, len(l.migrations)):] }
+
+// upgrade is what brings a schema of the version, 0 for an empty one, to the latest.
+func (l line) upgrade(version int) []migration {
+	if b := l.baseline; version == 0 && b.version > 0 && b.version <= l.latest() {
+		return append([]migration{b}, l.after(b.version)...)
+	}
+	return l.after(version)
+}

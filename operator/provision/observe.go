@@ -61,13 +61,13 @@ SELECT w.name,
 	ARRAY(SELECT a.word FROM (VALUES (r.rolcanlogin, 'NOLOGIN'), (NOT r.rolinherit, 'INHERIT'), (r.rolsuper, 'NOSUPERUSER'),
 		(r.rolcreaterole, 'NOCREATEROLE'), (r.rolcreatedb, 'NOCREATEDB'), (r.rolreplication, 'NOREPLICATION'),
 		(r.rolbypassrls, 'NOBYPASSRLS')) AS a (wrong, word) WHERE a.wrong),
-	coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('role', g.rolname, 'grantor', pg_catalog.pg_get_userbyid(m.grantor)))
-		FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid), '[]'),
-	coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('role', g.rolname, 'grantor', pg_catalog.pg_get_userbyid(m.grantor)))
-		FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.member
-		WHERE m.roleid = r.oid AND g.rolname <> 'circle15_operator'), '[]'),
-	EXISTS (SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.member
-		WHERE m.roleid = r.oid AND g.rolname = 'circle15_app'
+	coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+		'role', pg_catalog.pg_get_userbyid(m.roleid), 'grantor', pg_catalog.pg_get_userbyid(m.grantor)))
+		FROM pg_catalog.pg_auth_members m WHERE m.member = r.oid), '[]'),
+	coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+		'role', pg_catalog.pg_get_userbyid(m.member), 'grantor', pg_catalog.pg_get_userbyid(m.grantor)))
+		FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid AND m.member <> 'circle15_operator'::regrole), '[]'),
+	EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid AND m.member = 'circle15_app'::regrole
 		AND (pg_catalog.to_jsonb(m) @> '{"inherit_option": true}' OR pg_catalog.to_jsonb(m) @> '{"set_option": false}')),
 	s.oid IS NOT NULL,
 	coalesce(pg_catalog.pg_get_userbyid(s.nspowner)::text, ''),

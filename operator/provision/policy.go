@@ -126,29 +126,51 @@ func (p Policy) digest() string {
 // writePolicy brings roles, rules and grants of a schema to the policy, and records it in the audit trail; before is the
 // policy written last, and atStations are the grants at stations made last, nil where none are recorded.
 func writePolicy(s Spec, before Policy, atStations []StationGrant) []statement {
-	schema := s.Name.Schema()
-	statements := []statement{
-		auditPolicy(schema), upsertRoles(schema, s.Policy), upsertRules(schema, s.Policy), dropAddedRules(schema, s.Policy),
+	statements := append(addPolicy(s), removeFromPolicy(s, before)...)
+	if atStations != nil {
+		statements = append(statements, setStationGrants(s.Name.Schema(), atStations)...)
 	}
+	statements = append(statements, dropRoles(s.Name.Schema(), before, s.Policy)...) // after what may grant them
+	return append(statements, recordPolicy(s)...)
+}
+
+// writeFirstPolicy is writePolicy in a schema that was made just before: there is nothing to take out of it.
+func writeFirstPolicy(s Spec) []statement { return append(addPolicy(s), recordPolicy(s)...) }
+
+// addPolicy writes what the policy wants and the schema lacks.
+func addPolicy(s Spec) []statement {
+	schema := s.Name.Schema()
+	statements := []statement{auditPolicy(schema), upsertRoles(schema, s.Policy), upsertRules(schema, s.Policy)}
+	if len(s.Policy.Grants) > 0 {
+		statements = append(statements, giveGrants(schema, s.Policy))
+	}
+	return statements
+}
+
+// removeFromPolicy takes away rules and grants that the policy does not want: of the policy written last, of an older
+// release, or by someone's hand. What else the tenant made stays.
+func removeFromPolicy(s Spec, before Policy) []statement {
+	schema := s.Name.Schema()
+	statements := []statement{dropAddedRules(schema, s.Policy), takeGrants(schema, s.Policy)}
 	if stale := staleRules(before, s.Policy); len(stale) > 0 {
 		role, resource, action, _ := ruleColumns(stale)
 		statements = append(statements, statement{`DELETE FROM ` + ident(schema, "role_rules") + ` r
 			USING unnest($1::text[], $2::text[], $3::text[]) AS old (role, resource, action)
 			WHERE (r.role, r.resource, r.action) = (old.role, old.resource, old.action)`, []any{role, resource, action}})
 	}
-	statements = append(statements, setGrants(schema, s.Policy)...)
-	if atStations != nil {
-		statements = append(statements, setStationGrants(schema, atStations)...)
-	}
-	statements = append(statements, dropRoles(schema, before, s.Policy)...)
+	return statements
+}
+
+// recordPolicy keeps in the control schema what was written.
+func recordPolicy(s Spec) []statement {
 	policy, err := json.Marshal(s.Policy)
 	if err != nil {
 		panic(err) // plain strings
 	}
-	return append(statements, statement{
+	return []statement{{
 		`UPDATE circle15.tenants SET policy = $2, policy_digest = $3, updated_at = now() WHERE name = $1`,
 		[]any{string(s.Name), policy, s.Policy.digest()},
-	}, foundAsWritten(schema))
+	}, foundAsWritten(s.Name.Schema())}
 }
 
 // roleColumns are roles, those in the same place of each column going together.
@@ -241,18 +263,24 @@ func newIDs(n int) []uuid.UUID {
 	return fresh
 }
 
-func setGrants(schema string, p Policy) []statement {
+func takeGrants(schema string, p Policy) statement {
 	subjects, roles := p.grantColumns()
-	table := ident(schema, "role_grants")
-	statements := []statement{{audited(schema, GrantedBy, roleTaken, `DELETE FROM `+table+` g WHERE g.created_by = $1 AND NOT EXISTS (
+	return statement{
+		audited(schema, GrantedBy, roleTaken, `DELETE FROM `+ident(schema, "role_grants")+` g WHERE g.created_by = $1 AND NOT EXISTS (
 			SELECT FROM unnest($2::text[], $3::text[]) AS want (subject, role)
-			WHERE (want.subject, want.role) = (g.subject, g.role) AND g.station_id IS NULL)`), []any{GrantedBy, subjects, roles}}}
-	if len(p.Grants) > 0 {
-		statements = append(statements, statement{audited(schema, GrantedBy, roleGiven, `INSERT INTO `+table+` AS g
-			(id, subject, role, created_by) SELECT id, subject, role, $4 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS want (id, subject, role)
-			`+keepForGood), []any{newIDs(len(p.Grants)), subjects, roles, GrantedBy}})
+			WHERE (want.subject, want.role) = (g.subject, g.role) AND g.station_id IS NULL)`),
+		[]any{GrantedBy, subjects, roles},
 	}
-	return statements
+}
+
+func giveGrants(schema string, p Policy) statement {
+	subjects, roles := p.grantColumns()
+	return statement{
+		audited(schema, GrantedBy, roleGiven, `INSERT INTO `+ident(schema, "role_grants")+` AS g (id, subject, role, created_by)
+			SELECT id, subject, role, $4 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS want (id, subject, role)
+			`+keepForGood),
+		[]any{newIDs(len(p.Grants)), subjects, roles, GrantedBy},
+	}
 }
 
 // keepForGood lets a grant stand that is there already, without an end.

@@ -181,7 +181,7 @@ func (p *Provisioner) buildReference(ctx context.Context, tx pgx.Tx) (*reference
 	}
 	w := &plan{}
 	w.exec("CREATE ROLE "+referenceName+" NOLOGIN", "CREATE SCHEMA "+referenceName)
-	w.exec(migrationDDL(referenceName, p.tenants.migrations)...)
+	w.exec(migrationDDL(referenceName, p.tenants.upgrade(0))...)
 	if _, err := tx.Exec(ctx, w.ddl.String()); err != nil {
 		return nil, err
 	}

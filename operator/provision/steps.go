@@ -136,7 +136,7 @@ func planMigrate(p *Provisioner, w *plan, g goal, have *Observation) error {
 		return nil
 	}
 	schema := ident(g.spec.Name.Schema())
-	w.exec(migrationDDL(g.spec.Name.Schema(), p.tenants.after(version))...)
+	w.exec(migrationDDL(g.spec.Name.Schema(), p.tenants.upgrade(version))...)
 	w.exec("COMMENT ON SCHEMA " + schema + " IS " + p.markOf(g, latest))
 	w.bind(recordVersions(g.spec, version+1, latest)...)
 	return nil
@@ -177,6 +177,10 @@ func planPolicies(p *Provisioner, w *plan, g goal, have *Observation) error {
 			}
 			return nil
 		}
+	}
+	if !have.SchemaExists {
+		w.bind(writeFirstPolicy(g.spec)...)
+		return nil
 	}
 	w.bind(writePolicy(g.spec, before, atStations)...)
 	return nil
