@@ -47,7 +47,8 @@ func loadLine(files fs.FS, name string) (line, error) {
 		}
 		l.migrations = append(l.migrations, m)
 	}
-	return l, l.loadBaseline(files)
+	l.baseline, err = loadBaseline(files, name, l.latest())
+	return l, err
 }
 
 // loadMigration reads NNNN_name.sql.
@@ -62,18 +63,17 @@ func loadMigration(files fs.FS, file string) (migration, error) {
 	return migration{version, name, hex.EncodeToString(sum[:]), string(text)}, err
 }
 
-func (l *line) loadBaseline(files fs.FS) error {
-	found, err := fs.Glob(files, path.Join("migrations", "baseline", "*_"+l.name+".sql"))
+// loadBaseline reads the baseline of a line that ends with the version latest, if it has one.
+func loadBaseline(files fs.FS, name string, latest int) (migration, error) {
+	found, err := fs.Glob(files, path.Join("migrations", "baseline", "*_"+name+".sql"))
 	if err != nil || len(found) == 0 {
-		return err
+		return migration{}, err
 	}
-	if l.baseline, err = loadMigration(files, found[len(found)-1]); err != nil {
-		return err
+	m, err := loadMigration(files, found[0])
+	if err == nil && (len(found) > 1 || m.version > latest) {
+		err = fmt.Errorf("baseline %v: want one, of a version that the migrations reach (%d)", found, latest)
 	}
-	if len(found) > 1 || l.baseline.version > l.latest() {
-		return fmt.Errorf("baseline %v: want one, of a version that the migrations reach (%d)", found, l.latest())
-	}
-	return nil
+	return m, err
 }
 
 func (l line) latest() int { return len(l.migrations) }
