@@ -154,15 +154,19 @@ func refused(t testing.TB, what string, err error, code codes.Code, field string
 		t.Errorf("%s: %v %s, want %v", what, s.Code(), s.Message(), code)
 		return
 	}
-	if field == "" {
-		return
+	if field != "" && violated(err) != field {
+		t.Errorf("%s: %s %v, want a violation of %s", what, s.Message(), s.Details(), field)
 	}
-	for _, detail := range s.Details() {
-		if bad, ok := detail.(*errdetails.BadRequest); ok && bad.GetFieldViolations()[0].GetField() == field {
-			return
+}
+
+// violated is the first field that the error complains about; empty where there is none.
+func violated(err error) string {
+	for _, detail := range status.Convert(err).Details() {
+		if bad, ok := detail.(*errdetails.BadRequest); ok {
+			return bad.GetFieldViolations()[0].GetField()
 		}
 	}
-	t.Errorf("%s: %s %v, want a violation of %s", what, s.Message(), s.Details(), field)
+	return ""
 }
 
 // Records that keep every rule --------------------------------------------------------------------------------------

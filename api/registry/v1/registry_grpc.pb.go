@@ -144,7 +144,8 @@ type RegistryServiceClient interface {
 	// Permission: households:list.
 	ListHouseholds(ctx context.Context, in *ListHouseholdsRequest, opts ...grpc.CallOption) (*ListHouseholdsResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. Another community brings the
-	// household and its residents to the station of that community; what was recorded before stays with the station of then.
+	// household and its residents to the station of that community, which must be in operation; what was recorded before
+	// stays with the station of then.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
 	// Permission: households:update.
 	UpdateHousehold(ctx context.Context, in *UpdateHouseholdRequest, opts ...grpc.CallOption) (*Household, error)
@@ -783,7 +784,8 @@ type RegistryServiceServer interface {
 	// Permission: households:list.
 	ListHouseholds(context.Context, *ListHouseholdsRequest) (*ListHouseholdsResponse, error)
 	// Changes the fields named in update_mask (AIP-134); REST derives the mask from the body. Another community brings the
-	// household and its residents to the station of that community; what was recorded before stays with the station of then.
+	// household and its residents to the station of that community, which must be in operation; what was recorded before
+	// stays with the station of then.
 	// Errors: INVALID_ARGUMENT, NOT_FOUND (absent or outside the data scope), ETAG_MISMATCH.
 	// Permission: households:update.
 	UpdateHousehold(context.Context, *UpdateHouseholdRequest) (*Household, error)
