@@ -111,8 +111,8 @@ func (r *communityRow) successor(ctx context.Context, tx *tenantdb.Tx, id string
 	return station.ID, nil
 }
 
-// communityRef resolves the community of a household to its id and station, and keeps it at that station until the end of
-// the transaction.
+// communityRef resolves the community that a household is to belong to, to its id and its station, which must be in
+// operation still. It keeps the community at that station, and the station open, until the end of the transaction.
 func communityRef(ctx context.Context, tx *tenantdb.Tx, field, id string) (community, station uuid.UUID, err error) {
 	community, err = ids.Parse(field, id)
 	if err != nil {
@@ -121,6 +121,9 @@ func communityRef(ctx context.Context, tx *tenantdb.Tx, field, id string) (commu
 	station, err = tenantdb.One(ctx, tx, pgx.RowTo[uuid.UUID], shareCommunity, community, authz.ScopeFrom(ctx).StationIDs())
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = apierr.InvalidField(field, "must name a community within your data scope")
+	}
+	if err == nil {
+		err = refuseAfterClosing(ctx, tx, field, station, civildate.Today())
 	}
 	return community, station, err
 }

@@ -22,7 +22,7 @@ func (s *Service) CreateHousehold(ctx context.Context, req *registryv1.CreateHou
 	household := readHousehold(id, req.GetHousehold())
 	return write.Do(ctx, s.db, req, func(ctx context.Context, tx *tenantdb.Tx) (*registryv1.Household, error) {
 		var err error
-		household.CommunityID, household.StationID, err = servedCommunity(ctx, tx, req.GetHousehold().GetCommunityId())
+		household.CommunityID, household.StationID, err = communityRef(ctx, tx, "household.communityId", req.GetHousehold().GetCommunityId())
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +68,7 @@ func (s *Service) UpdateHousehold(ctx context.Context, req *registryv1.UpdateHou
 		household := readHousehold(old.ID, merged)
 		household.CommunityID, household.StationID = old.CommunityID, old.StationID
 		if merged.GetCommunityId() != old.CommunityID.String() {
-			household.CommunityID, household.StationID, err = servedCommunity(ctx, tx, merged.GetCommunityId())
+			household.CommunityID, household.StationID, err = communityRef(ctx, tx, "household.communityId", merged.GetCommunityId())
 			if err != nil {
 				return nil, err
 			}
@@ -88,14 +88,4 @@ func (s *Service) UpdateHousehold(ctx context.Context, req *registryv1.UpdateHou
 // readHousehold reads the message; community and station are resolved by the caller.
 func readHousehold(id uuid.UUID, m *registryv1.Household) *householdRow {
 	return &householdRow{ID: id, HeadName: m.GetHeadName(), Address: m.GetAddress(), Phone: m.GetPhone(), Note: m.GetNote()}
-}
-
-// servedCommunity resolves the community that a household is to belong to, and its station, which must be open still.
-func servedCommunity(ctx context.Context, tx *tenantdb.Tx, id string) (community, station uuid.UUID, err error) {
-	const field = "household.communityId"
-	community, station, err = communityRef(ctx, tx, field, id)
-	if err == nil {
-		err = refuseAfterClosing(ctx, tx, field, station, civildate.Today())
-	}
-	return community, station, err
 }
