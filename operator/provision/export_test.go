@@ -9,6 +9,9 @@ func OpenAt(ctx context.Context, cfg Config, version int) (*Provisioner, error) 
 		return nil, err
 	}
 	tenants.migrations = tenants.migrations[:version]
+	if version < tenants.baseline.version {
+		tenants.baseline = migration{}
+	}
 	return open(ctx, cfg, tenants)
 }
 

@@ -83,8 +83,8 @@ func (l line) after(version int) []migration { return l.migrations[min(version, 
 
 // upgrade is what brings a schema of the version, 0 for an empty one, to the latest.
 func (l line) upgrade(version int) []migration {
-	if b := l.baseline; version == 0 && b.version > 0 && b.version <= l.latest() {
-		return append([]migration{b}, l.after(b.version)...)
+	if version == 0 && l.baseline.version > 0 {
+		return append([]migration{l.baseline}, l.after(l.baseline.version)...)
 	}
 	return l.after(version)
 }

@@ -66,8 +66,8 @@ SELECT w.name,
 		FROM pg_catalog.pg_auth_members m WHERE m.member = r.oid), '[]'),
 	coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
 		'role', pg_catalog.pg_get_userbyid(m.member), 'grantor', pg_catalog.pg_get_userbyid(m.grantor)))
-		FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid AND m.member <> 'circle15_operator'::regrole), '[]'),
-	EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid AND m.member = 'circle15_app'::regrole
+		FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid AND m.member <> pg_catalog.to_regrole('circle15_operator')), '[]'),
+	EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid AND m.member = pg_catalog.to_regrole('circle15_app')
 		AND (pg_catalog.to_jsonb(m) @> '{"inherit_option": true}' OR pg_catalog.to_jsonb(m) @> '{"set_option": false}')),
 	s.oid IS NOT NULL,
 	coalesce(pg_catalog.pg_get_userbyid(s.nspowner)::text, ''),

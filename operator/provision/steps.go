@@ -178,11 +178,11 @@ func planPolicies(p *Provisioner, w *plan, g goal, have *Observation) error {
 			return nil
 		}
 	}
-	if !have.SchemaExists {
+	if have.SchemaExists {
+		w.bind(writePolicy(g.spec, before, atStations)...)
+	} else {
 		w.bind(writeFirstPolicy(g.spec)...)
-		return nil
 	}
-	w.bind(writePolicy(g.spec, before, atStations)...)
 	return nil
 }
 
